@@ -1,0 +1,9 @@
+//! Every rule of hooklatch as plain functions on plain data.
+//!
+//! Facts in, decision out. Nothing in this crate reads a clock, draws a random number, opens a
+//! file or a socket, or logs: times, randomness and limits are arguments. Stores and handlers
+//! hold no rule; they load the facts, ask here, and write what the answer says.
+
+pub mod ids;
+pub mod limits;
+pub mod time;

@@ -1,0 +1,2 @@
+//! hooklatch.
+fn main() {}
