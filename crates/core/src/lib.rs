@@ -4,6 +4,14 @@
 //! file or a socket, or logs: times, randomness and limits are arguments. Stores and handlers
 //! hold no rule; they load the facts, ask here, and write what the answer says.
 
+pub mod admission;
+pub mod cause;
+pub mod claim;
+pub mod delivery;
+pub mod fingerprint;
 pub mod ids;
+pub mod invariants;
+pub mod key;
 pub mod limits;
+pub mod message;
 pub mod time;

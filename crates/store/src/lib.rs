@@ -1,1 +1,82 @@
-//! Skeleton.
+//! The storage contract, its in-memory reference, and the suite that every backend must pass.
+//!
+//! A store loads the facts under lock, calls the pure function in `core`, writes what it says, and
+//! commits, as one method. It holds no rule. What must leave the process comes back as data and
+//! happens after the commit. The traits name no runtime and no driver: methods answer with boxed
+//! futures, so that a server needs one type for every backend.
+
+mod admissions;
+mod configuration;
+mod deliveries;
+mod history;
+mod ledger;
+
+pub use admissions::{Admissions, REFUSED_KEPT_MAX, Refused, ReleaseOutcome};
+pub use configuration::{AuditEntry, ConfigKind, ConfigRecord, Configuration, Expected, Saved};
+pub use deliveries::{
+    Commanded, Deliveries, FinishAttempt, Finished, Lease, LeaseRequest, LeaseTerms, Leases, Terms,
+    Wake,
+};
+pub use history::{
+    AttemptFilter, History, MessageFilter, MessageView, Page, PageRequest, RequestFilter,
+    RequestView, StatusFilter, TimeRange,
+};
+pub use ledger::{ClaimView, Ledger};
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+
+use hooklatch_core::time::Timestamp;
+
+/// What a store answers with, later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Why a store did not do what it was asked. In none of these cases was anything acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The backend failed or is being shut down.
+    #[error("the store is unavailable; nothing was recorded, repeating is safe")]
+    Unavailable(#[source] Option<Box<dyn Error + Send + Sync>>),
+    /// There is no room left to write.
+    #[error("the store has no room left; nothing was recorded, repeating is safe")]
+    Full(#[source] Option<Box<dyn Error + Send + Sync>>),
+    /// More is waiting to be written than the store's queue takes.
+    #[error("the store's queue is full; nothing was recorded, repeating is safe")]
+    Overloaded,
+    /// What is stored cannot be understood: a bug, or a file from a newer version.
+    #[error("the store holds a record that this version cannot read: {0}")]
+    Unreadable(String),
+}
+
+/// Where time comes from. Only a store's clock decides leases and windows.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since_1970 = std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A whole store.
+pub trait Store: Admissions + Deliveries + History + Ledger + Configuration + 'static {
+    /// The store's time.
+    fn now(&self) -> Timestamp;
+
+    /// Answers once a write would be taken; an error says why it would not.
+    fn ready(&self) -> Answer<'_, ()>;
+
+    /// Takes nothing more, finishes what was taken, and closes. Later calls answer
+    /// [`StoreError::Unavailable`].
+    fn close(&self) -> Answer<'_, ()>;
+}

@@ -1,0 +1,338 @@
+//! The decision itself.
+
+use super::{Accepted, Arrival, Decision, OnConflict, OnFailedOriginal, Prior, Repeat};
+use crate::cause::{self, CauseFacts};
+use crate::claim::{Claim, ClaimKey, ClaimKind};
+use crate::delivery::Delivery;
+use crate::ids::{DeliveryId, MessageId, Mint, RequestId};
+use crate::message::{Direction, Effect, KeyRecord, Message, Origin, Request, RequestOutcome};
+use crate::time::Timestamp;
+
+/// What a prior claim makes of an arrival.
+enum Match<'a> {
+    /// The key is free.
+    New,
+    /// The same payload is known.
+    Same(&'a Prior),
+    /// The key is known with another payload.
+    Differs(&'a Prior),
+}
+
+/// Decides what `arrival` means, given what the ledger knows under its keys.
+///
+/// `priors` are the claims that stand under any of the arrival's keys, whether or not their window
+/// is still open; `mint` numbers what is made.
+pub fn decide(arrival: &Arrival, priors: &[Prior], mint: &mut Mint, now: Timestamp) -> Decision {
+    let live = priors.iter().filter(|prior| prior.claim.protects(now));
+    let (look_alikes, known): (Vec<&Prior>, Vec<&Prior>) =
+        live.partition(|prior| prior.claim.kind == ClaimKind::LookAlike);
+    match find(arrival, &known) {
+        Match::New => {
+            let suspected = look_alikes.first().map(|prior| prior.original.message_id);
+            let arrived = Novelty {
+                suspected,
+                ..Novelty::default()
+            };
+            Decision::Accept(Box::new(accept(arrival, &arrived, mint, now)))
+        }
+        Match::Same(prior) => repeat(arrival, prior, &known, Payload::Same, mint, now),
+        Match::Differs(prior) => match (arrival.direction, arrival.policy.on_conflict) {
+            (Direction::Inbound, OnConflict::Accept) => {
+                let differs_from = Some(prior.original.message_id);
+                let arrived = Novelty {
+                    differs_from,
+                    ..Novelty::default()
+                };
+                Decision::Accept(Box::new(accept(arrival, &arrived, mint, now)))
+            }
+            (Direction::Inbound, OnConflict::Suppress) => {
+                repeat(arrival, prior, &known, Payload::Differs, mint, now)
+            }
+            (Direction::Inbound, OnConflict::Quarantine) => conflict(
+                arrival,
+                prior,
+                Effect::Held,
+                arrival.response_status,
+                mint,
+                now,
+            ),
+            (Direction::Inbound, OnConflict::Reject) | (Direction::Outbound, _) => {
+                conflict(arrival, prior, Effect::None, 409, mint, now)
+            }
+        },
+    }
+}
+
+/// The earliest sight wins (C7), but a claim with the same payload before all others, since under
+/// `on_conflict: accept` the fingerprint is part of the claim (C6).
+fn find<'a>(arrival: &Arrival, known: &[&'a Prior]) -> Match<'a> {
+    let earliest = |prior: &&&Prior| prior.claim.first_seen_at;
+    let same = |prior: &&&Prior| arrival.keys[prior.key].fingerprint == prior.claim.fingerprint;
+    let variants = known.iter().filter(|prior| prior.claim.variant.is_some());
+    if let Some(prior) = variants.filter(same).min_by_key(earliest) {
+        return Match::Same(prior);
+    }
+    match known.iter().min_by_key(earliest) {
+        None => Match::New,
+        Some(prior) if same(&prior) => Match::Same(prior),
+        Some(prior) => Match::Differs(prior),
+    }
+}
+
+/// How a new message stands to others.
+#[derive(Default)]
+struct Novelty {
+    suspected: Option<MessageId>,
+    differs_from: Option<MessageId>,
+}
+
+fn accept(arrival: &Arrival, novelty: &Novelty, mint: &mut Mint, now: Timestamp) -> Accepted {
+    let id = MessageId::from_number(mint.next(now));
+    let origin = match novelty.differs_from {
+        Some(_) => Origin::Conflicting,
+        None => Origin::Accepted,
+    };
+    let message = Message {
+        id,
+        project_id: arrival.project_id,
+        request_id: id.as_request(),
+        direction: arrival.direction,
+        source_id: arrival.source_id,
+        tenant: arrival.tenant.clone(),
+        event_type: arrival.event_type.clone(),
+        key: first_key(arrival).map(record_of),
+        fingerprint: arrival.fingerprint,
+        origin,
+        received_at: arrival.received_at,
+        decided_at: now,
+        routed: !arrival.destinations.is_empty(),
+        suspected_duplicate_of: novelty.suspected,
+        original_message_id: novelty.differs_from,
+        response_status: arrival.response_status,
+        target: arrival.target.clone(),
+        extra_headers: arrival.extra_headers.clone(),
+        warnings: arrival.warnings.clone(),
+    };
+    let deliveries = open_deliveries(arrival, id, mint, now);
+    let claims = arrival
+        .keys
+        .iter()
+        .map(|key| claim(arrival, key, id, origin, now))
+        .collect();
+    Accepted {
+        message,
+        deliveries,
+        claims,
+    }
+}
+
+fn first_key(arrival: &Arrival) -> Option<&ClaimKey> {
+    arrival.keys.iter().find(|key| key.kind == ClaimKind::Key)
+}
+
+fn record_of(key: &ClaimKey) -> KeyRecord {
+    KeyRecord {
+        text: key.parts.join(" + "),
+        checksum: key.checksum,
+        scope: key.scope.clone(),
+    }
+}
+
+fn open_deliveries(
+    arrival: &Arrival,
+    message: MessageId,
+    mint: &mut Mint,
+    now: Timestamp,
+) -> Vec<Delivery> {
+    let open = |destination| {
+        let id = DeliveryId::from_number(mint.next(now));
+        Delivery::opened(
+            id,
+            message,
+            arrival.project_id,
+            destination,
+            now + arrival.delay,
+            now,
+        )
+    };
+    arrival.destinations.iter().map(open).collect()
+}
+
+fn claim(
+    arrival: &Arrival,
+    key: &ClaimKey,
+    message_id: MessageId,
+    origin: Origin,
+    now: Timestamp,
+) -> Claim {
+    let window = match key.kind {
+        ClaimKind::Key => arrival.policy.window,
+        ClaimKind::LookAlike => super::LOOK_ALIKE_WINDOW,
+    };
+    Claim {
+        scope: key.scope.clone(),
+        checksum: key.checksum,
+        parts: key.parts.clone(),
+        kind: key.kind,
+        variant: (origin == Origin::Conflicting).then_some(key.fingerprint),
+        message_id,
+        fingerprint: key.fingerprint,
+        first_seen_at: now,
+        expires_at: window.end_from(now),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Payload {
+    Same,
+    Differs,
+}
+
+fn repeat(
+    arrival: &Arrival,
+    prior: &Prior,
+    known: &[&Prior],
+    payload: Payload,
+    mint: &mut Mint,
+    now: Timestamp,
+) -> Decision {
+    let request_id = RequestId::from_number(mint.next(now));
+    let mut redriven = Vec::new();
+    let mut rerouted = Vec::new();
+    if payload == Payload::Same && arrival.policy.on_failed_original == OnFailedOriginal::Redrive {
+        if !prior.original.routed {
+            rerouted = open_deliveries(arrival, prior.original.message_id, mint, now);
+        }
+        redriven = redrive(arrival, prior, now);
+    }
+    let effect = match (redriven.is_empty(), rerouted.is_empty()) {
+        (false, _) => Effect::Redriven,
+        (true, false) => Effect::Rerouted,
+        (true, true) => Effect::Suppressed,
+    };
+    let status = match arrival.direction {
+        Direction::Inbound => arrival.response_status,
+        Direction::Outbound => 200,
+    };
+    let mut request = record(arrival, prior, request_id, effect, status);
+    request.payload_differs = payload == Payload::Differs;
+    Decision::Repeat(Box::new(Repeat {
+        request,
+        keep_body: payload == Payload::Differs,
+        claims: claims_after_repeat(arrival, prior, known, now),
+        redriven,
+        rerouted,
+    }))
+}
+
+fn redrive(arrival: &Arrival, prior: &Prior, now: Timestamp) -> Vec<Delivery> {
+    let open = |delivery: &&Delivery| {
+        delivery
+            .endpoint_id
+            .is_none_or(|endpoint| !arrival.disabled.contains(&endpoint))
+    };
+    let failed = prior.original.failed.iter().filter(open);
+    failed
+        .filter_map(|delivery| delivery.redriven(now))
+        .collect()
+}
+
+/// The matched claim with a later end where its window slides, and a claim of the original for
+/// every key of the arrival that has none yet: a rule that changed opens no gap (C7).
+fn claims_after_repeat(
+    arrival: &Arrival,
+    prior: &Prior,
+    known: &[&Prior],
+    now: Timestamp,
+) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    let slides = arrival.policy.sliding;
+    let end = arrival
+        .policy
+        .window
+        .end_from(now)
+        .max(prior.claim.expires_at);
+    if slides && end > prior.claim.expires_at {
+        claims.push(Claim {
+            expires_at: end,
+            ..prior.claim.clone()
+        });
+    }
+    for (index, key) in arrival.keys.iter().enumerate() {
+        let claimed = known.iter().any(|prior| prior.key == index);
+        if claimed || key.kind != ClaimKind::Key {
+            continue;
+        }
+        claims.push(Claim {
+            scope: key.scope.clone(),
+            checksum: key.checksum,
+            parts: key.parts.clone(),
+            kind: key.kind,
+            variant: None,
+            message_id: prior.claim.message_id,
+            fingerprint: key.fingerprint,
+            first_seen_at: prior.claim.first_seen_at,
+            expires_at: if slides { end } else { prior.claim.expires_at },
+        });
+    }
+    claims
+}
+
+fn conflict(
+    arrival: &Arrival,
+    prior: &Prior,
+    effect: Effect,
+    status: u16,
+    mint: &mut Mint,
+    now: Timestamp,
+) -> Decision {
+    let request_id = RequestId::from_number(mint.next(now));
+    let mut request = record(arrival, prior, request_id, effect, status);
+    request.outcome = RequestOutcome::Conflict;
+    request.payload_differs = true;
+    Decision::Repeat(Box::new(Repeat {
+        request,
+        keep_body: true,
+        claims: Vec::new(),
+        redriven: Vec::new(),
+        rerouted: Vec::new(),
+    }))
+}
+
+fn record(
+    arrival: &Arrival,
+    prior: &Prior,
+    id: RequestId,
+    effect: Effect,
+    response_status: u16,
+) -> Request {
+    let (cause, evidence) = cause::explain(&CauseFacts {
+        outbound: arrival.direction == Direction::Outbound,
+        received_at: arrival.received_at,
+        original_received_at: prior.original.received_at,
+        original_answered_at: prior.original.answered_at,
+        same_source: arrival.source_id == prior.original.source_id,
+        hints: &arrival.hints,
+    });
+    let key = &arrival.keys[prior.key];
+    Request {
+        id,
+        project_id: arrival.project_id,
+        direction: arrival.direction,
+        source_id: arrival.source_id,
+        outcome: RequestOutcome::Duplicate,
+        effect,
+        cause: Some(cause),
+        evidence: Some(evidence),
+        original_message_id: Some(prior.original.message_id),
+        released_message_id: None,
+        payload_differs: false,
+        diff: None,
+        event_type: arrival.event_type.clone(),
+        key: Some(record_of(key)),
+        fingerprint: Some(arrival.fingerprint),
+        reason: None,
+        received_at: arrival.received_at,
+        response_status,
+    }
+}

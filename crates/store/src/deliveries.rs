@@ -1,0 +1,123 @@
+//! Deliveries: leased, finished, commanded.
+
+use std::sync::Arc;
+
+use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::delivery::lifecycle::{Command, CommandRefused, Next};
+use hooklatch_core::delivery::{Delivery, Lane};
+use hooklatch_core::ids::{AttemptId, DeliveryId, ProjectId};
+use hooklatch_core::message::Parcel;
+use hooklatch_core::time::Millis;
+
+use crate::Answer;
+
+/// What a lane may have now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How many more of its deliveries may be leased.
+    pub capacity: usize,
+    /// For how long: the endpoint's timeout and a margin (O4).
+    pub span: Millis,
+}
+
+/// Says what a lane may have. Called by the store for every lane in which something is due, so it
+/// answers at once.
+pub trait LeaseTerms: Send + Sync {
+    /// The terms of `lane`.
+    fn terms(&self, lane: Lane) -> Terms;
+}
+
+/// A wish for due deliveries.
+#[derive(Clone)]
+pub struct LeaseRequest {
+    /// At most so many in all.
+    pub limit: usize,
+    /// At most so many per lane.
+    pub terms: Arc<dyn LeaseTerms>,
+}
+
+/// A leased delivery with what is needed to send it.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The delivery under its lease.
+    pub delivery: Delivery,
+    /// Whether the attempt before was lost with its node; its record says `uncertain`.
+    pub lost_before: bool,
+    /// The message.
+    pub parcel: Arc<Parcel>,
+}
+
+/// What was due.
+#[derive(Debug, Clone, Default)]
+pub struct Leases {
+    /// The deliveries, each leased durably.
+    pub leased: Vec<Lease>,
+    /// How long until the next one is due in a lane that was not at its limit. None: nothing is
+    /// waiting there.
+    pub next_due_in: Option<Millis>,
+}
+
+/// The end of an attempt.
+#[derive(Debug, Clone)]
+pub struct FinishAttempt {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The fencing token: the attempt that the lease was given for.
+    pub token: AttemptId,
+    /// The record of the attempt; none where the lease is given back before anything was sent.
+    pub attempt: Option<Attempt>,
+    /// What it means for the delivery.
+    pub next: Next,
+}
+
+/// What a finish did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// The delivery moved; so it stands now.
+    Applied(Delivery),
+    /// The lease had been overtaken, or the delivery had ended: the attempt is recorded as fenced,
+    /// and nothing else changed.
+    Fenced,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commanded {
+    /// It was carried out; so the delivery stands now.
+    Done(Delivery),
+    /// It was not.
+    Refused(CommandRefused),
+    /// The project has no such delivery.
+    NotFound,
+}
+
+/// Called, from any thread, when something may have become due. It must return at once.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// Deliveries.
+pub trait Deliveries: Send + Sync {
+    /// Leases due deliveries, durably, with [`Delivery::lease`]; the oldest due first within a
+    /// lane, and no lane before another for ever. A delivery whose last lease has run out is due
+    /// at once, and its lost attempt is recorded.
+    ///
+    /// Opening an embedded store voids all leases: they run out at that moment (O4).
+    fn lease(&self, request: LeaseRequest) -> Answer<'_, Leases>;
+
+    /// Records an attempt and moves its delivery, with [`Delivery::finish`].
+    fn finish(&self, finish: FinishAttempt) -> Answer<'_, Finished>;
+
+    /// Carries out what a person asks of a delivery, with [`Delivery::command`].
+    fn command(
+        &self,
+        project: ProjectId,
+        delivery: DeliveryId,
+        command: Command,
+    ) -> Answer<'_, Commanded>;
+
+    /// Makes what waits in a lane due now: its endpoint was deleted, disabled, or enabled, and
+    /// each delivery shall learn of it.
+    fn hasten(&self, lane: Lane) -> Answer<'_, ()>;
+
+    /// Has `wake` called when something may have become due by a write of this or another node.
+    fn on_work(&self, wake: Wake);
+}
