@@ -6,4 +6,6 @@
 
 pub mod ids;
 pub mod limits;
+pub mod seal;
+pub mod secret;
 pub mod time;
