@@ -8,4 +8,6 @@ pub mod ids;
 pub mod limits;
 pub mod seal;
 pub mod secret;
+pub mod signature;
 pub mod time;
+pub mod token;
