@@ -6,8 +6,10 @@
 
 pub mod ids;
 pub mod limits;
+pub mod provider;
 pub mod seal;
 pub mod secret;
 pub mod signature;
 pub mod time;
 pub mod token;
+pub mod verify;
