@@ -13,8 +13,9 @@ use http_body_util::Full;
 use crate::error::SendError;
 use crate::target::Target;
 
-/// A request with everything that its attempt is bound by.
-#[derive(Debug, Clone)]
+/// A request with everything that its attempt is bound by. It cannot be printed: its headers hold
+/// the endpoint's credentials.
+#[derive(Clone)]
 pub struct Call {
     /// The method, `POST` for most endpoints.
     pub method: Method,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hooklatch_core::address::{AddressRefusal, Reach, refuse_ip, refuse_name};
 use hyper::client::conn::http1::Builder;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -29,7 +29,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn new(settings: &SenderSettings, resolver: Arc<dyn Resolve>) -> Self {
+    pub(crate) fn new(settings: SenderSettings, resolver: Arc<dyn Resolve>) -> Self {
         let mut http = Builder::new();
         // hyper fills a buffer before it parses, so both limits are needed; it refuses to work
         // with a buffer under 8 KiB.
@@ -37,8 +37,8 @@ impl Connector {
             .max_buf_size(settings.head_bytes_max.max(8 * 1024));
         Self {
             reach: settings.reach,
-            names: Names::new(settings, resolver),
-            tls: TlsConnector::from(Arc::new(tls_config(settings))),
+            names: Names::new(&settings, resolver),
+            tls: TlsConnector::from(Arc::new(tls_config(settings.roots))),
             http,
             connect_timeout: settings.connect_timeout,
         }
@@ -155,12 +155,12 @@ fn refused(addresses: &[SocketAddr], reach: Reach) -> Option<AddressRefusal> {
         .find_map(|address| refuse_ip(address.ip(), reach))
 }
 
-fn tls_config(settings: &SenderSettings) -> ClientConfig {
+fn tls_config(roots: RootCertStore) -> ClientConfig {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
         .expect("ring supports the default protocol versions")
-        .with_root_certificates(settings.roots.clone())
+        .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config

@@ -55,15 +55,15 @@ enum Exchanged {
 
 impl Sender {
     /// A sender that finds addresses through `resolver`.
-    pub fn new(settings: &SenderSettings, resolver: Arc<dyn Resolve>) -> Self {
+    pub fn new(settings: SenderSettings, resolver: Arc<dyn Resolve>) -> Self {
         Self(Arc::new(Shared {
+            pool: Pool::new(&settings),
             connector: Connector::new(settings, resolver),
-            pool: Pool::new(settings),
         }))
     }
 
     /// A sender that finds addresses as the system does.
-    pub fn with_system_resolver(settings: &SenderSettings) -> Self {
+    pub fn with_system_resolver(settings: SenderSettings) -> Self {
         Self::new(settings, Arc::new(SystemResolver))
     }
 
@@ -98,7 +98,7 @@ impl Sender {
                 // untouched, so sending it once more, on a new connection, sends it once.
                 Exchanged::Unsent(unsent, _) => request = unsent,
             }
-            progress.reused = false;
+            progress.start_over();
         }
         let link = self.0.connector.open(&origin, progress).await?;
         match self
@@ -121,10 +121,7 @@ impl Sender {
         progress.exchange_on(&link);
         let response = match link.head(*request).await {
             Head::Answered(response) => response,
-            Head::Unsent(request, error) => {
-                progress.exchange = None;
-                return Exchanged::Unsent(request, error);
-            }
+            Head::Unsent(request, error) => return Exchanged::Unsent(request, error),
             Head::Failed(error) => return Exchanged::Done(Err(progress.broken(&error))),
         };
         let (head, body) = response.into_parts();
@@ -166,6 +163,14 @@ impl Progress {
             request_written: self.request_written(),
             status: self.status,
         }
+    }
+
+    /// Nothing of what happened so far counts, but the time.
+    fn start_over(&mut self) {
+        *self = Self {
+            started: self.started,
+            ..Self::new()
+        };
     }
 
     fn exchange_on(&mut self, link: &Link) {

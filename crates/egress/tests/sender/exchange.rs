@@ -178,7 +178,7 @@ async fn a_name_without_an_answer_times_out_before_anything_is_sent() {
             Box::pin(std::future::pending())
         }
     }
-    let sender = Sender::new(&settings(Reach::LoopbackToo), Arc::new(Silent));
+    let sender = Sender::new(settings(Reach::LoopbackToo), Arc::new(Silent));
     let hit = timeout_of(&sender, "http://hooks.example/").await;
     assert_eq!(hit, (Phase::Dns, false));
 }

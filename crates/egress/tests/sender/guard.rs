@@ -23,7 +23,7 @@ fn address(text: &str) -> SocketAddr {
 async fn every_spelling_of_loopback_is_refused_at_connect_and_reached_with_dev() {
     let server = Server::answering(OK).await;
     let port = server.address.port();
-    let public = Sender::with_system_resolver(&settings(Reach::PublicOnly));
+    let public = Sender::with_system_resolver(settings(Reach::PublicOnly));
     let spellings = [
         "127.0.0.1",
         "127.0.0.1.",
@@ -83,7 +83,7 @@ async fn a_name_that_was_fine_when_saved_is_refused_when_it_leads_inside() {
     let url = format!("http://hooks.example:{}/", server.address.port());
     assert!(check_url(&url, Reach::PublicOnly).is_ok());
     let names = Names::answering([vec![server.address]]);
-    let sender = Sender::new(&settings(Reach::PublicOnly), names);
+    let sender = Sender::new(settings(Reach::PublicOnly), names);
     let attempted = sender.send(post(&url)).await;
     assert_eq!(
         attempted.result.unwrap_err().to_string(),
@@ -102,7 +102,7 @@ async fn a_name_that_is_rebound_after_its_first_answer_is_refused() {
         dns_ttl: std::time::Duration::ZERO,
         ..settings(Reach::LoopbackToo)
     };
-    let sender = Sender::new(&settings, Arc::clone(&names) as _);
+    let sender = Sender::new(settings, Arc::clone(&names) as _);
     let first = sender.send(post("http://hooks.example/")).await;
     assert_eq!(first.result.unwrap().status, 200);
     let second = sender.send(post("http://hooks.example/")).await;
@@ -115,7 +115,7 @@ async fn the_vetted_answer_is_dialled_without_asking_again() {
     let vetted = Server::answering(OK).await;
     let rebound = Server::answering(OK).await;
     let names = Names::answering([vec![vetted.address], vec![rebound.address]]);
-    let sender = Sender::new(&settings(Reach::LoopbackToo), Arc::clone(&names) as _);
+    let sender = Sender::new(settings(Reach::LoopbackToo), Arc::clone(&names) as _);
     let attempted = sender.send(post("http://hooks.example/")).await;
     assert_eq!(attempted.address, Some(vetted.address));
     assert_eq!((vetted.requests().len(), rebound.requests().len()), (1, 0));
@@ -127,7 +127,7 @@ async fn one_refused_address_among_good_ones_refuses_the_name() {
     let server = Server::answering(OK).await;
     let inside = address("[::ffff:10.0.0.1]:80");
     for mixed in [vec![server.address, inside], vec![inside, server.address]] {
-        let sender = Sender::new(&settings(Reach::LoopbackToo), Names::answering([mixed]));
+        let sender = Sender::new(settings(Reach::LoopbackToo), Names::answering([mixed]));
         let attempted = sender.send(post("http://hooks.example/")).await;
         assert_eq!(refused(attempted.result.unwrap_err()), AddressKind::Private);
     }
@@ -156,7 +156,7 @@ async fn the_next_address_is_tried_when_one_does_not_answer() {
         listener.local_addr().unwrap()
     };
     let names = Names::answering([vec![closed, server.address]]);
-    let sender = Sender::new(&settings(Reach::LoopbackToo), names);
+    let sender = Sender::new(settings(Reach::LoopbackToo), names);
     let attempted = sender.send(post("http://hooks.example/")).await;
     assert_eq!(attempted.result.unwrap().status, 200);
     assert_eq!(attempted.address, Some(server.address));

@@ -20,7 +20,7 @@ async fn send_at_once(sender: &Sender, url: &str, count: usize) {
 #[tokio::test]
 async fn a_hundred_sends_at_once_keep_a_bounded_number_of_connections_and_reuse_them() {
     let server = Server::answering(OK).await;
-    let sender = Sender::with_system_resolver(&SenderSettings {
+    let sender = Sender::with_system_resolver(SenderSettings {
         idle_per_host: 8,
         ..settings(Reach::LoopbackToo)
     });
@@ -39,7 +39,7 @@ async fn a_hundred_sends_at_once_keep_a_bounded_number_of_connections_and_reuse_
 
 #[tokio::test]
 async fn the_longest_idle_connection_makes_room_for_another_host() {
-    let sender = Sender::with_system_resolver(&SenderSettings {
+    let sender = Sender::with_system_resolver(SenderSettings {
         idle_total: 2,
         ..settings(Reach::LoopbackToo)
     });
@@ -62,7 +62,7 @@ async fn the_longest_idle_connection_makes_room_for_another_host() {
 async fn hosts_ports_and_names_do_not_share_connections() {
     let first = Server::answering(OK).await;
     let second = Server::answering(OK).await;
-    let sender = Sender::with_system_resolver(&settings(Reach::LoopbackToo));
+    let sender = Sender::with_system_resolver(settings(Reach::LoopbackToo));
     let by_name = format!("http://localhost:{}/", first.address.port());
     for url in [first.url(), second.url(), by_name] {
         send_at_once(&sender, &url, 1).await;
@@ -84,7 +84,7 @@ async fn a_connection_older_than_its_limits_is_not_used_again() {
         },
     ] {
         let server = Server::answering(OK).await;
-        let sender = Sender::with_system_resolver(&limits);
+        let sender = Sender::with_system_resolver(limits);
         send_at_once(&sender, &server.url(), 1).await;
         send_at_once(&sender, &server.url(), 1).await;
         assert_eq!(server.accepted(), 2);
@@ -105,7 +105,7 @@ async fn the_sweep_closes_what_nobody_takes() {
         }
     })
     .await;
-    let sender = Sender::with_system_resolver(&SenderSettings {
+    let sender = Sender::with_system_resolver(SenderSettings {
         idle_timeout: Duration::from_millis(50),
         ..settings(Reach::LoopbackToo)
     });
@@ -120,7 +120,7 @@ async fn the_sweep_closes_what_nobody_takes() {
 #[tokio::test]
 async fn the_sweep_forgets_what_the_other_side_closed() {
     let server = Server::answering(OK).await;
-    let sender = Sender::with_system_resolver(&SenderSettings {
+    let sender = Sender::with_system_resolver(SenderSettings {
         idle_timeout: Duration::from_secs(2),
         ..settings(Reach::LoopbackToo)
     });

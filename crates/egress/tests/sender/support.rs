@@ -196,7 +196,7 @@ pub fn settings(reach: Reach) -> SenderSettings {
 
 /// A sender that may reach this machine.
 pub fn sender() -> Sender {
-    Sender::with_system_resolver(&settings(Reach::LoopbackToo))
+    Sender::with_system_resolver(settings(Reach::LoopbackToo))
 }
 
 /// A small POST with limits that no test should meet by accident.

@@ -58,7 +58,7 @@ fn trusting(authority: &Authority, server: &Server) -> Sender {
     settings
         .trust_also(authority.as_ref().der().clone())
         .unwrap();
-    Sender::new(&settings, Names::answering([vec![server.address]]))
+    Sender::new(settings, Names::answering([vec![server.address]]))
 }
 
 fn tls_failure(result: Result<hooklatch_egress::Answer, SendError>) -> String {
