@@ -5,5 +5,6 @@
 //! hold no rule; they load the facts, ask here, and write what the answer says.
 
 pub mod ids;
+pub mod json;
 pub mod limits;
 pub mod time;
