@@ -7,4 +7,5 @@
 pub mod ids;
 pub mod json;
 pub mod limits;
+pub mod location;
 pub mod time;
