@@ -5,15 +5,20 @@
 //! hold no rule; they load the facts, ask here, and write what the answer says.
 
 pub mod address;
+mod digest;
+
 pub mod admission;
 pub mod cause;
 pub mod claim;
 pub mod delivery;
+pub mod field;
 pub mod fingerprint;
 pub mod ids;
 pub mod invariants;
+pub mod json;
 pub mod key;
 pub mod limits;
+pub mod location;
 pub mod message;
 pub mod provider;
 pub mod seal;
