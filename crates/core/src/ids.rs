@@ -206,10 +206,20 @@ mod tests {
 
     #[test]
     fn what_is_not_an_id_is_refused() {
-        for text in ["", "msg_", "dlv_0000000000000", "msg_000000000000", "msg_zzzzzzzzzzzzz"] {
+        for text in [
+            "",
+            "msg_",
+            "dlv_0000000000000",
+            "msg_000000000000",
+            "msg_zzzzzzzzzzzzz",
+        ] {
             assert!(text.parse::<MessageId>().is_err(), "{text}");
         }
-        for text in ["msg_000000000000U", "msg_000000000000A", "MSG_0000000000000"] {
+        for text in [
+            "msg_000000000000U",
+            "msg_000000000000A",
+            "MSG_0000000000000",
+        ] {
             assert!(text.parse::<MessageId>().is_err(), "{text}");
         }
     }

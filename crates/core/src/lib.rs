@@ -4,6 +4,7 @@
 //! file or a socket, or logs: times, randomness and limits are arguments. Stores and handlers
 //! hold no rule; they load the facts, ask here, and write what the answer says.
 
+pub mod address;
 pub mod ids;
 pub mod limits;
 pub mod provider;
