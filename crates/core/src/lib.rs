@@ -7,6 +7,7 @@
 pub mod address;
 pub mod ids;
 pub mod limits;
+pub mod outgoing;
 pub mod provider;
 pub mod seal;
 pub mod secret;
