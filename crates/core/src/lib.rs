@@ -4,9 +4,15 @@
 //! file or a socket, or logs: times, randomness and limits are arguments. Stores and handlers
 //! hold no rule; they load the facts, ask here, and write what the answer says.
 
+mod digest;
+
 pub mod address;
+pub mod fingerprint;
 pub mod ids;
+pub mod json;
+pub mod key;
 pub mod limits;
+pub mod location;
 pub mod outgoing;
 pub mod provider;
 pub mod seal;

@@ -1,0 +1,86 @@
+//! Which parts of a request a verifier vouches for (K8).
+
+use crate::location::Location;
+
+use super::KeyRule;
+
+/// What a verified signature covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coverage {
+    /// Nothing: there is no verifier, or it only checks who is calling.
+    Nothing,
+    /// The body.
+    Body,
+    /// The body, and these headers, in lower case.
+    BodyAndHeaders(Vec<String>),
+    /// The whole request.
+    Everything,
+}
+
+/// The places that a rule reads and the signature does not cover. Whoever captured one request can
+/// send its body again under a new key, or block a key that is still to come; `bind_body` removes
+/// the second.
+pub fn unsigned_locations(rule: &KeyRule, covered: &Coverage) -> Vec<String> {
+    let mut unsigned: Vec<String> = rule
+        .locations
+        .iter()
+        .filter(|location| !covered.includes(location))
+        .map(ToString::to_string)
+        .collect();
+    if rule.content.is_some() && *covered == Coverage::Nothing {
+        unsigned.push("body:$".to_owned());
+    }
+    unsigned
+}
+
+impl Coverage {
+    fn includes(&self, location: &Location) -> bool {
+        match (self, location) {
+            (Self::Nothing, _) => false,
+            (Self::Everything, _) | (Self::Body | Self::BodyAndHeaders(_), Location::Body(_)) => {
+                true
+            }
+            (Self::BodyAndHeaders(names), Location::Header(name)) => names.contains(name),
+            (Self::Body, Location::Header(_))
+            | (
+                Self::Body | Self::BodyAndHeaders(_),
+                Location::Query(_) | Location::Method | Location::Path,
+            ) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k8_what_the_verifier_does_not_cover_is_unsigned() {
+        let texts = ["header:x-id", "query:id", "body:$.id", "method", "path"];
+        let rule = KeyRule::new(texts.iter().map(|text| text.parse().unwrap()).collect());
+        let headers = |name: &str| Coverage::BodyAndHeaders(vec![name.to_owned()]);
+        let cases: [(Coverage, &[&str]); 5] = [
+            (Coverage::Nothing, &texts),
+            (
+                Coverage::Body,
+                &["header:x-id", "query:id", "method", "path"],
+            ),
+            (headers("x-id"), &["query:id", "method", "path"]),
+            (
+                headers("x-other"),
+                &["header:x-id", "query:id", "method", "path"],
+            ),
+            (Coverage::Everything, &[]),
+        ];
+        for (covered, unsigned) in cases {
+            assert_eq!(unsigned_locations(&rule, &covered), unsigned, "{covered:?}");
+        }
+    }
+
+    #[test]
+    fn k8_a_content_rule_is_unsigned_without_a_verifier() {
+        let rule: KeyRule = serde_json::from_str(r#"{"content": true}"#).unwrap();
+        assert_eq!(unsigned_locations(&rule, &Coverage::Nothing), ["body:$"]);
+        assert!(unsigned_locations(&rule, &Coverage::Body).is_empty());
+    }
+}
