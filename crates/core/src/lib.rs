@@ -7,6 +7,7 @@
 mod digest;
 
 pub mod address;
+pub mod config;
 pub mod fingerprint;
 pub mod ids;
 pub mod json;
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod location;
 pub mod outgoing;
 pub mod provider;
+pub mod retry;
 pub mod seal;
 pub mod secret;
 pub mod signature;
