@@ -17,6 +17,7 @@ pub mod location;
 pub mod outgoing;
 pub mod provider;
 pub mod retry;
+pub mod routing;
 pub mod seal;
 pub mod secret;
 pub mod signature;
