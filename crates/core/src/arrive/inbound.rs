@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::{look_alike, scope_bytes};
 use crate::admission::{Arrival, Policy};
 use crate::cause::Hints;
-use crate::claim::{ClaimKey, ClaimKind, Scope, Window};
-use crate::config::{self, FormerRule, Source};
+use crate::claim::{ClaimKey, ClaimKind, Scope};
+use crate::config::{FormerRule, Source};
 use crate::delivery::lifecycle::Destination;
 use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::ids::{EndpointId, ProjectId, SourceId};
@@ -256,10 +256,7 @@ impl Rule {
 
 fn policy_of(source: &Source) -> Policy {
     Policy {
-        window: match source.window {
-            config::Window::Seconds(seconds) => Window::For(Millis::from_seconds(seconds)),
-            config::Window::Forever => Window::Forever,
-        },
+        window: source.window,
         sliding: source.sliding,
         on_conflict: source.on_conflict,
         on_failed_original: source.on_failed_original,
