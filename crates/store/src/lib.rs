@@ -10,6 +10,10 @@ mod configuration;
 mod deliveries;
 mod history;
 mod ledger;
+#[cfg(feature = "memory")]
+pub mod memory;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use admissions::{Admissions, REFUSED_KEPT_MAX, Refused, ReleaseOutcome};
 pub use configuration::{AuditEntry, ConfigKind, ConfigRecord, Configuration, Expected, Saved};

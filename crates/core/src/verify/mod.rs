@@ -1,0 +1,254 @@
+//! Decides whether a request is from whom it says it is, before anybody looks for a key in it or
+//! asks a store (K7). Without this an id could be claimed by a stranger, and the true event that
+//! carries it would be taken for a duplicate.
+//!
+//! A [`VerifierSpec`] is what a source says; [`Verifier::new`] checks it when the source is saved
+//! and prepares its keys. [`Verifier::verify`] works on the raw bytes, in constant time.
+
+mod body_hmac;
+mod credentials;
+mod mac;
+mod refusal;
+mod request;
+mod spec;
+mod standard;
+mod stored;
+mod stripe;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::time::Timestamp;
+use body_hmac::BodyHmac;
+use credentials::{ApiKey, Basic, Expected, Place};
+use mac::MacKey;
+use standard::StandardWebhooks;
+use stripe::Stripe;
+
+pub use mac::{Algorithm, Encoding};
+pub use refusal::Refusal;
+pub use request::{Header, Headers, SignedRequest};
+pub use spec::{FieldError, SECRETS_MAX, VerifierSpec};
+pub use stored::StoredVerifierError;
+
+/// How far a signed time may be from ours, as the official libraries have it.
+const TOLERANCE_SECONDS: i64 = 300;
+
+/// A verifier whose fields are checked and whose keys are ready.
+pub struct Verifier {
+    spec: VerifierSpec,
+    check: Check,
+}
+
+enum Check {
+    Nothing,
+    BodyHmac(BodyHmac),
+    Basic(Basic),
+    ApiKey(ApiKey),
+    StandardWebhooks(StandardWebhooks),
+    Stripe(Stripe),
+}
+
+/// What a verifier's signature covers. A location outside of it can be changed by whoever gets
+/// hold of a signed request, and is marked `unsigned` (K8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coverage {
+    /// Not a byte.
+    Nothing,
+    /// The body.
+    Body,
+    /// The body and these headers, in lower case.
+    BodyAndHeaders(Vec<String>),
+    /// Method, path, query, headers and body.
+    Everything,
+}
+
+/// A credential that comes with each request, and must be masked where the request is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// The value of this header, in lower case.
+    Header(&'a str),
+    /// The value of this query parameter.
+    Query(&'a str),
+}
+
+impl Verifier {
+    /// Checks what a source says, and prepares its keys.
+    pub fn new(spec: VerifierSpec) -> Result<Self, FieldError> {
+        let spec = spec.checked()?;
+        let check = Check::prepare(&spec)?;
+        Ok(Self { spec, check })
+    }
+
+    /// Whether the request may come in.
+    pub fn verify(&self, request: &SignedRequest<'_>, now: Timestamp) -> Result<(), Refusal> {
+        match &self.check {
+            Check::Nothing => Ok(()),
+            Check::BodyHmac(check) => check.verify(request),
+            Check::Basic(check) => check.verify(request),
+            Check::ApiKey(check) => check.verify(request),
+            Check::StandardWebhooks(check) => check.verify(request, now),
+            Check::Stripe(check) => check.verify(request, now),
+        }
+    }
+
+    /// What a valid signature says about a request (K8).
+    pub fn coverage(&self) -> Coverage {
+        match &self.check {
+            Check::Nothing | Check::Basic(_) | Check::ApiKey(_) => Coverage::Nothing,
+            Check::BodyHmac(_) | Check::Stripe(_) => Coverage::Body,
+            Check::StandardWebhooks(_) => {
+                let headers = [standard::ID, standard::TIMESTAMP];
+                Coverage::BodyAndHeaders(headers.map(str::to_owned).to_vec())
+            }
+        }
+    }
+
+    /// The credential that a recorded request must not show.
+    pub fn credential(&self) -> Option<Credential<'_>> {
+        match &self.check {
+            Check::Basic(_) => Some(Credential::Header(credentials::AUTHORIZATION)),
+            Check::ApiKey(ApiKey {
+                place: Place::Header(name),
+                ..
+            }) => Some(Credential::Header(name)),
+            Check::ApiKey(ApiKey {
+                place: Place::Query(name),
+                ..
+            }) => Some(Credential::Query(name)),
+            Check::Nothing | Check::BodyHmac(_) | Check::StandardWebhooks(_) | Check::Stripe(_) => {
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Verifier").field(&self.spec).finish()
+    }
+}
+
+impl Check {
+    fn prepare(spec: &VerifierSpec) -> Result<Self, FieldError> {
+        Ok(match spec {
+            VerifierSpec::None {} => Self::Nothing,
+            VerifierSpec::Hmac {
+                header,
+                algorithm,
+                encoding,
+                prefix,
+                secrets,
+            } => {
+                let key = |secret: &crate::secret::Secret| {
+                    MacKey::new(*algorithm, secret.expose().as_bytes())
+                };
+                Self::BodyHmac(BodyHmac {
+                    header: header.clone(),
+                    prefix: prefix.clone(),
+                    encoding: *encoding,
+                    keys: secrets.iter().map(key).collect(),
+                })
+            }
+            VerifierSpec::Basic { username, password } => {
+                let pair = zeroize::Zeroizing::new(format!("{username}:{}", password.expose()));
+                Self::Basic(Basic {
+                    credential: Expected::new(pair.as_bytes()),
+                })
+            }
+            VerifierSpec::ApiKey {
+                header,
+                query,
+                secrets,
+            } => {
+                let place = match (query, header) {
+                    (Some(name), _) => Place::Query(name.clone()),
+                    (None, Some(name)) => Place::Header(name.clone()),
+                    (None, None) => Place::Header(spec::API_KEY_HEADER.to_owned()),
+                };
+                let keys = secrets
+                    .iter()
+                    .map(|key| Expected::new(key.expose().as_bytes()));
+                Self::ApiKey(ApiKey {
+                    place,
+                    keys: keys.collect(),
+                })
+            }
+            VerifierSpec::StandardWebhooks { secrets } => {
+                let texts = secrets.iter().map(|secret| secret.expose());
+                let check = StandardWebhooks::new(texts);
+                Self::StandardWebhooks(check.map_err(|rule| {
+                    FieldError::new("/verifier/secret", format!("the secret {rule}"))
+                })?)
+            }
+            VerifierSpec::Stripe { secrets } => {
+                let key = |secret: &crate::secret::Secret| {
+                    MacKey::new(Algorithm::Sha256, secret.expose().as_bytes())
+                };
+                Self::Stripe(Stripe {
+                    keys: secrets.iter().map(key).collect(),
+                })
+            }
+        })
+    }
+}
+
+impl Coverage {
+    /// Whether a location such as `body:$.id` or `header:webhook-id` is covered.
+    pub fn covers(&self, location: &str) -> bool {
+        let (place, name) = location.split_once(':').unwrap_or((location, ""));
+        match self {
+            Self::Nothing => false,
+            Self::Body => place == "body",
+            Self::BodyAndHeaders(headers) => {
+                let header = || {
+                    headers
+                        .iter()
+                        .any(|header| header.eq_ignore_ascii_case(name))
+                };
+                place == "body" || (place == "header" && header())
+            }
+            Self::Everything => true,
+        }
+    }
+}
+
+/// How far the time in a signature may be from ours.
+#[derive(Debug, Clone, Copy)]
+enum Tolerance {
+    /// So many seconds ago; the future is not looked at.
+    Past(i64),
+    /// So many seconds ago or ahead.
+    BothWays(i64),
+}
+
+impl Tolerance {
+    fn check(self, signed_seconds: i64, now: Timestamp) -> Result<(), Refusal> {
+        let age_seconds = now.as_seconds().saturating_sub(signed_seconds);
+        let ahead_seconds = age_seconds.saturating_neg();
+        match self {
+            Self::Past(tolerance_seconds) | Self::BothWays(tolerance_seconds)
+                if age_seconds > tolerance_seconds =>
+            {
+                Err(Refusal::Stale {
+                    age_seconds,
+                    tolerance_seconds,
+                })
+            }
+            Self::BothWays(tolerance_seconds) if ahead_seconds > tolerance_seconds => {
+                Err(Refusal::Early {
+                    ahead_seconds,
+                    tolerance_seconds,
+                })
+            }
+            Self::Past(_) | Self::BothWays(_) => Ok(()),
+        }
+    }
+}
+
+/// Seconds since 1970 in plain digits.
+fn unix_seconds(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}

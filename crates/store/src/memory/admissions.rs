@@ -1,0 +1,317 @@
+//! Arrivals, in memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hooklatch_core::admission::{
+    Accepted, Admission, Arrival, Decision, Original, Prior, ReleaseInput, Repeat, decide, discard,
+    release,
+};
+use hooklatch_core::claim::Claim;
+use hooklatch_core::delivery::{Delivery, DeliveryStatus};
+use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
+use hooklatch_core::invariants;
+use hooklatch_core::message::{Effect, Message, Parcel, Request, RequestOutcome};
+use hooklatch_core::time::Timestamp;
+
+use super::{Fault, MemoryStore, State, StoredRequest, ready};
+use crate::{Admissions, Answer, REFUSED_KEPT_MAX, Refused, ReleaseOutcome, StoreError};
+
+impl Admissions for MemoryStore {
+    fn admit(&self, arrivals: Vec<Arrival>) -> Answer<'_, Vec<Admission>> {
+        ready(self.admit_all(&arrivals))
+    }
+
+    fn refuse(&self, refused: Refused) -> Answer<'_, RequestId> {
+        let now = self.clock.now();
+        ready(self.lock().map(|mut state| state.refuse(&refused, now)))
+    }
+
+    fn keep_diff(&self, request: RequestId, pointers: Vec<String>) -> Answer<'_, ()> {
+        ready(self.lock().map(|mut state| {
+            if let Some(stored) = state.requests.get_mut(&request) {
+                stored.request.diff = Some(pointers);
+            }
+        }))
+    }
+
+    fn release(
+        &self,
+        project: ProjectId,
+        request: RequestId,
+        input: ReleaseInput,
+    ) -> Answer<'_, ReleaseOutcome> {
+        let outcome = self
+            .lock()
+            .map(|mut state| state.release(project, request, &input));
+        self.wake();
+        ready(outcome)
+    }
+
+    fn discard(&self, project: ProjectId, request: RequestId) -> Answer<'_, ReleaseOutcome> {
+        ready(self.lock().map(|mut state| state.discard(project, request)))
+    }
+
+    fn request_body(&self, project: ProjectId, request: RequestId) -> Answer<'_, Option<Bytes>> {
+        ready(
+            self.lock()
+                .map(|state| state.request_body(project, request)),
+        )
+    }
+}
+
+impl MemoryStore {
+    fn admit_all(&self, arrivals: &[Arrival]) -> Result<Vec<Admission>, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.lock()?;
+        // Originals from here on are of this very call: they have not been answered yet.
+        let unanswered_from = state.mint.clone().next(now);
+        let mut admissions = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            let priors = state.priors(arrival, unanswered_from);
+            if self.fault == Some(Fault::LookThenWrite) {
+                drop(state);
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                state = self.lock()?;
+            }
+            admissions.push(state.admit(arrival, &priors, now));
+        }
+        drop(state);
+        self.wake();
+        Ok(admissions)
+    }
+}
+
+impl State {
+    fn priors(&self, arrival: &Arrival, unanswered_from: i64) -> Vec<Prior> {
+        let mut priors = Vec::new();
+        for (key, wanted) in arrival.keys.iter().enumerate() {
+            let claims = self.claims.get(&wanted.checksum).into_iter().flatten();
+            for claim in claims.filter(|claim| claim.scope == wanted.scope) {
+                let original = self.original(claim.message_id, unanswered_from);
+                priors.push(Prior {
+                    key,
+                    claim: claim.clone(),
+                    original,
+                });
+            }
+        }
+        priors
+    }
+
+    fn original(&self, id: MessageId, unanswered_from: i64) -> Original {
+        let message = &self.messages[&id].message;
+        let of_it = self
+            .deliveries
+            .values()
+            .filter(|delivery| delivery.message_id == id);
+        let failed = of_it.filter(|delivery| delivery.state.status() == DeliveryStatus::Failed);
+        Original {
+            message_id: id,
+            source_id: message.source_id,
+            received_at: message.received_at,
+            answered_at: (id.number() < unanswered_from).then_some(message.decided_at),
+            routed: message.routed,
+            failed: failed.cloned().collect(),
+        }
+    }
+
+    fn admit(&mut self, arrival: &Arrival, priors: &[Prior], now: Timestamp) -> Admission {
+        let decision = decide(arrival, priors, &mut self.mint, now);
+        match &decision {
+            Decision::Accept(accepted) => self.write_accepted(arrival, accepted, now),
+            Decision::Repeat(repeat) => self.write_repeat(arrival, repeat, now),
+        }
+        decision.into_admission()
+    }
+
+    fn write_accepted(&mut self, arrival: &Arrival, accepted: &Accepted, now: Timestamp) {
+        self.put_message(&accepted.message, &arrival.envelope, &arrival.body);
+        self.put_deliveries(&accepted.deliveries);
+        self.put_claims(&accepted.claims, now);
+    }
+
+    fn write_repeat(&mut self, arrival: &Arrival, repeat: &Repeat, now: Timestamp) {
+        let request = &repeat.request;
+        let body = repeat.keep_body.then(|| arrival.body.clone());
+        let envelope = Arc::clone(&arrival.envelope);
+        let stored = StoredRequest {
+            request: request.clone(),
+            envelope,
+            body,
+        };
+        self.requests.insert(request.id, stored);
+        self.put_deliveries(&repeat.redriven);
+        self.put_deliveries(&repeat.rerouted);
+        self.put_claims(&repeat.claims, now);
+        if request.effect == Effect::Rerouted {
+            let original = request
+                .original_message_id
+                .expect("a repetition has an original");
+            let parcel = self
+                .messages
+                .get_mut(&original)
+                .expect("INV-2: originals exist");
+            Arc::make_mut(parcel).message.routed = true;
+        }
+    }
+
+    fn put_message(
+        &mut self,
+        message: &Message,
+        envelope: &Arc<hooklatch_core::message::Envelope>,
+        body: &Bytes,
+    ) {
+        let parcel = Parcel {
+            message: message.clone(),
+            envelope: Arc::clone(envelope),
+            body: body.clone(),
+        };
+        let before = self.messages.insert(message.id, Arc::new(parcel));
+        assert!(before.is_none(), "{} was minted twice", message.id);
+    }
+
+    fn put_deliveries(&mut self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            self.deliveries.insert(delivery.id, delivery.clone());
+        }
+    }
+
+    fn put_claims(&mut self, claims: &[Claim], now: Timestamp) {
+        for claim in claims {
+            assert!(
+                self.messages.contains_key(&claim.message_id),
+                "INV-2: {claim:?}"
+            );
+            let row = self.claims.entry(claim.checksum).or_default();
+            row.retain(|known| {
+                let replaced = known.scope == claim.scope && known.variant == claim.variant;
+                !replaced && !invariants::may_be_pruned(known, now)
+            });
+            row.push(claim.clone());
+            assert!(invariants::one_live_claim(row, now), "INV-1: {row:?}");
+        }
+    }
+
+    fn refuse(&mut self, refused: &Refused, now: Timestamp) -> RequestId {
+        let id = RequestId::from_number(self.mint.next(now));
+        let request = Request {
+            id,
+            project_id: refused.project_id,
+            direction: refused.direction,
+            source_id: refused.source_id,
+            outcome: RequestOutcome::Rejected,
+            effect: Effect::None,
+            cause: None,
+            evidence: None,
+            original_message_id: None,
+            released_message_id: None,
+            payload_differs: false,
+            diff: None,
+            event_type: None,
+            key: None,
+            fingerprint: None,
+            reason: Some(refused.reason.clone()),
+            received_at: refused.received_at,
+            response_status: refused.response_status,
+        };
+        let envelope = Arc::clone(&refused.envelope);
+        self.requests.insert(
+            id,
+            StoredRequest {
+                request,
+                envelope,
+                body: None,
+            },
+        );
+        let rejected = |stored: &&StoredRequest| stored.request.outcome == RequestOutcome::Rejected;
+        let kept: Vec<RequestId> = self
+            .requests
+            .values()
+            .filter(rejected)
+            .map(|stored| stored.request.id)
+            .collect();
+        for oldest in kept
+            .iter()
+            .take(kept.len().saturating_sub(REFUSED_KEPT_MAX))
+        {
+            self.requests.remove(oldest);
+        }
+        id
+    }
+
+    fn release(
+        &mut self,
+        project: ProjectId,
+        id: RequestId,
+        input: &ReleaseInput,
+    ) -> ReleaseOutcome {
+        let Some(body) = self.request_body(project, id) else {
+            return self.refuse_release(project, id);
+        };
+        let Some(stored) = self.requests.get(&id) else {
+            return self.refuse_release(project, id);
+        };
+        let Some(original) = stored.request.original_message_id else {
+            return self.refuse_release(project, id);
+        };
+        let original = &self.messages[&original].message;
+        match release(&stored.request, original, input, &mut self.mint) {
+            Err(refused) => ReleaseOutcome::Refused(refused),
+            Ok((request, message, deliveries)) => {
+                let envelope = Arc::clone(&stored.envelope);
+                self.put_message(&message, &envelope, &body);
+                self.put_deliveries(&deliveries);
+                self.requests
+                    .get_mut(&id)
+                    .expect("it was just read")
+                    .request = request;
+                ReleaseOutcome::Released(message.id)
+            }
+        }
+    }
+
+    /// Why a request without an original can be neither released nor discarded.
+    fn refuse_release(&self, project: ProjectId, id: RequestId) -> ReleaseOutcome {
+        use hooklatch_core::admission::ReleaseRefused;
+        let accepted = self.messages.get(&id.as_message());
+        if accepted.is_some_and(|parcel| parcel.message.project_id == project) {
+            return ReleaseOutcome::Refused(ReleaseRefused::Accepted);
+        }
+        match self.requests.get(&id) {
+            Some(stored) if stored.request.project_id == project => {
+                ReleaseOutcome::Refused(ReleaseRefused::Rejected)
+            }
+            Some(_) | None => ReleaseOutcome::NotFound,
+        }
+    }
+
+    fn discard(&mut self, project: ProjectId, id: RequestId) -> ReleaseOutcome {
+        let found = self.requests.get_mut(&id);
+        let Some(stored) = found.filter(|stored| stored.request.project_id == project) else {
+            return self.refuse_release(project, id);
+        };
+        match discard(&stored.request) {
+            Err(refused) => ReleaseOutcome::Refused(refused),
+            Ok(request) => {
+                stored.request = request;
+                ReleaseOutcome::Discarded
+            }
+        }
+    }
+
+    fn request_body(&self, project: ProjectId, id: RequestId) -> Option<Bytes> {
+        let of_message = |id: MessageId| self.messages.get(&id).map(|parcel| parcel.body.clone());
+        match self.requests.get(&id) {
+            Some(stored) if stored.request.project_id != project => None,
+            Some(stored) => {
+                let kept = stored.body.clone();
+                kept.or_else(|| stored.request.original_message_id.and_then(of_message))
+            }
+            None => {
+                let parcel = self.messages.get(&id.as_message())?;
+                (parcel.message.project_id == project).then(|| parcel.body.clone())
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Configuration, in memory.
+
+use hooklatch_core::ids::ProjectId;
+
+use super::{MemoryStore, State, ready};
+use crate::{Answer, AuditEntry, ConfigRecord, Configuration, Expected, Saved};
+
+impl Configuration for MemoryStore {
+    fn mint(&self) -> Answer<'_, i64> {
+        let now = self.clock.now();
+        ready(self.lock().map(|mut state| state.mint.next(now)))
+    }
+
+    fn load(&self) -> Answer<'_, Vec<ConfigRecord>> {
+        ready(
+            self.lock()
+                .map(|state| state.configuration.values().cloned().collect()),
+        )
+    }
+
+    fn save(&self, record: ConfigRecord, expected: Expected) -> Answer<'_, Saved> {
+        ready(self.lock().map(|mut state| state.save(record, expected)))
+    }
+
+    fn audit_log(&self, project: ProjectId, limit: usize) -> Answer<'_, Vec<AuditEntry>> {
+        ready(self.lock().map(|state| {
+            let newest_first = state.audit.iter().rev();
+            let own = newest_first.filter(|(owner, _)| *owner == project);
+            own.take(limit).map(|(_, entry)| entry.clone()).collect()
+        }))
+    }
+}
+
+impl State {
+    fn save(&mut self, record: ConfigRecord, expected: Expected) -> Saved {
+        let place = (record.kind, record.number);
+        let stored = self.configuration.get(&place).map(|known| known.revision);
+        let believed = match expected {
+            Expected::Nothing => None,
+            Expected::Revision(revision) => Some(revision),
+        };
+        if stored != believed {
+            return Saved::Stale;
+        }
+        let same_name = |known: &ConfigRecord| {
+            (known.kind, known.project_id) == (record.kind, record.project_id)
+                && known.number != record.number
+                && known.name.is_some()
+                && known.name == record.name
+        };
+        if self.configuration.values().any(same_name) {
+            return Saved::NameTaken;
+        }
+        let revision = stored.unwrap_or(0) + 1;
+        self.configuration
+            .insert(place, ConfigRecord { revision, ..record });
+        Saved::Done { revision }
+    }
+}

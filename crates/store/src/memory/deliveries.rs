@@ -1,0 +1,189 @@
+//! Deliveries, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::delivery::lifecycle::{Command, Finish};
+use hooklatch_core::delivery::{Delivery, Lane, State as DeliveryState};
+use hooklatch_core::ids::{AttemptId, DeliveryId, ProjectId};
+use hooklatch_core::time::Timestamp;
+
+use super::{Fault, MemoryStore, State, ready};
+use crate::{
+    Answer, Commanded, Deliveries, FinishAttempt, Finished, Lease, LeaseRequest, Leases,
+    StoreError, Wake,
+};
+
+impl Deliveries for MemoryStore {
+    fn lease(&self, request: LeaseRequest) -> Answer<'_, Leases> {
+        let now = self.clock.now();
+        ready(self.lock().map(|mut state| state.lease(&request, now)))
+    }
+
+    fn finish(&self, finish: FinishAttempt) -> Answer<'_, Finished> {
+        let finished = self.finish_now(finish);
+        self.wake();
+        ready(finished)
+    }
+
+    fn command(
+        &self,
+        project: ProjectId,
+        delivery: DeliveryId,
+        command: Command,
+    ) -> Answer<'_, Commanded> {
+        let now = self.clock.now();
+        let commanded = self.lock().map(|mut state| {
+            let found = state.deliveries.get_mut(&delivery);
+            let Some(found) = found.filter(|delivery| delivery.project_id == project) else {
+                return Commanded::NotFound;
+            };
+            match found.command(command, now) {
+                Err(refused) => Commanded::Refused(refused),
+                Ok(moved) => {
+                    found.clone_from(&moved);
+                    Commanded::Done(moved)
+                }
+            }
+        });
+        self.wake();
+        ready(commanded)
+    }
+
+    fn hasten(&self, lane: Lane) -> Answer<'_, ()> {
+        let now = self.clock.now();
+        let hastened = self.lock().map(|mut state| {
+            for delivery in state
+                .deliveries
+                .values_mut()
+                .filter(|found| found.lane() == lane)
+            {
+                if let DeliveryState::Pending { due } = &mut delivery.state {
+                    *due = now.min(*due);
+                }
+            }
+        });
+        self.wake();
+        ready(hastened)
+    }
+
+    fn on_work(&self, wake: Wake) {
+        self.wake.lock().expect("wakers do not panic").push(wake);
+    }
+}
+
+/// A lease ends with the process that gave it.
+pub(super) fn void_lease(delivery: &mut Delivery, now: Timestamp) {
+    if let DeliveryState::Delivering { lease } = &mut delivery.state {
+        lease.until = now;
+    }
+}
+
+/// From when a delivery can be leased, if it waits for that.
+fn leasable_from(delivery: &Delivery) -> Option<Timestamp> {
+    match &delivery.state {
+        DeliveryState::Pending { due } => Some(*due),
+        DeliveryState::Delivering { lease } => Some(lease.until),
+        DeliveryState::Held { .. }
+        | DeliveryState::Delivered { .. }
+        | DeliveryState::Failed { .. }
+        | DeliveryState::Cancelled { .. } => None,
+    }
+}
+
+impl MemoryStore {
+    fn finish_now(&self, finish: FinishAttempt) -> Result<Finished, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.lock()?;
+        let Some(delivery) = state.deliveries.get(&finish.delivery_id) else {
+            return Ok(Finished::Fenced);
+        };
+        let delivery = &self.faulty_view(delivery, finish.token);
+        let attempted = finish.attempt.is_some();
+        let applied = delivery.finish(finish.token, attempted, finish.next, now);
+        if let Some(attempt) = finish.attempt {
+            let fenced = applied == Finish::Fenced;
+            state
+                .attempts
+                .insert(attempt.id, Attempt { fenced, ..attempt });
+        }
+        match applied {
+            Finish::Fenced => Ok(Finished::Fenced),
+            Finish::Applied(moved) => {
+                state.deliveries.insert(moved.id, moved.clone());
+                Ok(Finished::Applied(moved))
+            }
+        }
+    }
+
+    /// The delivery as it is; or, with a planted fault, as a careless store takes it to be.
+    fn faulty_view(&self, delivery: &Delivery, token: AttemptId) -> Delivery {
+        let mut view = delivery.clone();
+        let held = view.attempt_in_progress().is_some();
+        let pretend = match self.fault {
+            Some(Fault::LateAnswerRevives) => !held,
+            Some(Fault::LeaseWithoutToken) => held,
+            Some(Fault::LookThenWrite) | None => false,
+        };
+        if pretend {
+            let now = self.clock.now();
+            let lease = hooklatch_core::delivery::Lease {
+                attempt_id: token,
+                started_at: now,
+                until: now,
+            };
+            view.state = DeliveryState::Delivering { lease };
+        }
+        view
+    }
+}
+
+impl State {
+    fn lease(&mut self, request: &LeaseRequest, now: Timestamp) -> Leases {
+        let mut lanes: BTreeMap<Lane, Vec<(Timestamp, DeliveryId)>> = BTreeMap::new();
+        for delivery in self.deliveries.values() {
+            if let Some(from) = leasable_from(delivery) {
+                lanes
+                    .entry(delivery.lane())
+                    .or_default()
+                    .push((from, delivery.id));
+            }
+        }
+        let mut turns = Vec::new();
+        let mut leases = Leases::default();
+        for (lane, mut waiting) in lanes {
+            waiting.sort_unstable();
+            let terms = request.terms.terms(lane);
+            let due = waiting.iter().take_while(|(from, _)| *from <= now).count();
+            let granted = due.min(terms.capacity);
+            if granted == due
+                && let Some((next, _)) = waiting.get(due)
+            {
+                let wait = next.since(now);
+                leases.next_due_in = Some(leases.next_due_in.map_or(wait, |least| least.min(wait)));
+            }
+            let granted = waiting.into_iter().take(granted).enumerate();
+            turns.extend(granted.map(|(turn, (_, id))| (turn, id, terms.span)));
+        }
+        // The first of every lane before the second of any: no lane waits for another.
+        turns.sort_by_key(|(turn, id, _)| (*turn, *id));
+        for (_, id, span) in turns.into_iter().take(request.limit) {
+            let attempt_id = AttemptId::from_number(self.mint.next(now));
+            let leasing = self.deliveries[&id].lease(attempt_id, now, span);
+            let leasing = leasing.expect("what is due can be leased");
+            self.deliveries.insert(id, leasing.delivery.clone());
+            let lost_before = leasing.lost.is_some();
+            if let Some(lost) = leasing.lost {
+                self.attempts.insert(lost.id, lost);
+            }
+            let parcel = Arc::clone(&self.messages[&leasing.delivery.message_id]);
+            leases.leased.push(Lease {
+                delivery: leasing.delivery,
+                lost_before,
+                parcel,
+            });
+        }
+        leases
+    }
+}
