@@ -22,11 +22,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()
-        .map_err(|error| Failure::failed("the runtime does not start", error))
-        .and_then(|runtime| runtime.block_on(run(cli.command)));
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(cli.command));
+            // Whatever still runs has been told to end, or shall end now: a second Ctrl-C does not
+            // wait for a disk.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(Failure::failed("the runtime does not start", error)),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -11,6 +11,15 @@ pub(crate) enum Signal {
     Terminate,
 }
 
+impl std::fmt::Display for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "interrupted",
+            Self::Terminate => "told to terminate",
+        })
+    }
+}
+
 /// Hears the signals that ask for the end, from its making on.
 pub(crate) struct Signals {
     #[cfg(unix)]

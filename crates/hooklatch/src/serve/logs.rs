@@ -1,5 +1,7 @@
 //! The log: to standard error, as text for people or as JSON for machines.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{LogFormat, Settings};
@@ -15,6 +17,8 @@ pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for eyes: a file or a service manager gets none.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match settings.log_format {
         LogFormat::Text => builder.try_init(),

@@ -22,14 +22,12 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// The longest graceful end; no service manager waits for longer.
 const DRAIN_SECONDS_MAX: u64 = 3_600;
 
-/// How the log is written.
+/// How the log is written: for people, or one JSON object a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
     Json,
 }
 
