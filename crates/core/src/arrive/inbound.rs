@@ -9,8 +9,7 @@ use super::reading::Reading;
 use super::rule::Rule;
 use crate::admission::{Arrival, Policy};
 use crate::cause::Hints;
-use crate::claim::Window;
-use crate::config::{self, Source};
+use crate::config::Source;
 use crate::delivery::lifecycle::Destination;
 use crate::ids::{EndpointId, ProjectId, SourceId};
 use crate::key::SplitError;
@@ -180,10 +179,7 @@ impl Intake {
 
 fn policy_of(source: &Source) -> Policy {
     Policy {
-        window: match source.window {
-            config::Window::Seconds(seconds) => Window::For(Millis::from_seconds(seconds)),
-            config::Window::Forever => Window::Forever,
-        },
+        window: source.window,
         sliding: source.sliding,
         on_conflict: source.on_conflict,
         on_failed_original: source.on_failed_original,

@@ -1,0 +1,1 @@
+//! What the contract does not say: the file, its lock, its limits, its damage.
