@@ -14,9 +14,9 @@ use hooklatch_core::time::Millis;
 use rusqlite::params;
 
 use crate::fault::Fault;
-use crate::filter::KeyHash;
-use crate::generations::{ClaimTexts, Found};
+use crate::generations::Found;
 use crate::listing::{self, Kind};
+use crate::rows::claim::{ClaimTexts, Place};
 use crate::rows::payload::{self, EnvelopeAt};
 use crate::rows::{delivery, message, request};
 use crate::writer::Batch;
@@ -41,7 +41,7 @@ struct PreparedArrival {
 struct PreparedKey {
     scope: String,
     parts: String,
-    hash: KeyHash,
+    place: Place,
 }
 
 impl Prepared {
@@ -76,10 +76,11 @@ impl Prepared {
 }
 
 fn prepare_key(key: &ClaimKey, secret: &[u8; 32]) -> PreparedKey {
+    let scope = key.scope.to_string();
     PreparedKey {
-        scope: key.scope.to_string(),
+        place: Place::of(secret, &key.checksum, &scope),
         parts: encode_parts(&key.parts),
-        hash: KeyHash::of_key(secret, key.checksum.as_bytes()),
+        scope,
     }
 }
 
@@ -128,7 +129,7 @@ fn admit_one(
     let mut priors = Vec::new();
     for (key, (wanted, texts)) in arrival.keys.iter().zip(&prepared.keys).enumerate() {
         let generations = &batch.memory.generations;
-        let found = generations.find(batch, texts.hash, &wanted.checksum, &texts.scope)?;
+        let found = generations.find(batch, texts.place, wanted)?;
         assert_one_live(batch, &found);
         for Found { claim, .. } in &found {
             priors.push(Prior {
@@ -318,14 +319,14 @@ fn write_claim(
         &own_parts
     };
     let texts_of_claim = ClaimTexts {
+        place: texts.place,
         scope: &texts.scope,
         parts,
-        secret: batch.secret,
     };
     let project: ProjectId = arrival.project_id;
     let generations = &batch.memory.generations;
-    generations.write(batch.db, project, known, claim, texts_of_claim)?;
-    let last_end = batch.effects.claimed.entry(texts.hash).or_default();
+    generations.write(batch, project, known, claim, texts_of_claim)?;
+    let last_end = batch.effects.claimed.entry(texts.place.key).or_default();
     *last_end = claim.expires_at.max(*last_end);
     Ok(())
 }

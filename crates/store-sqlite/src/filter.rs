@@ -22,6 +22,11 @@ impl KeyHash {
         Self::of(secret, b"key", checksum)
     }
 
+    /// The hash of a scope's text.
+    pub(crate) fn of_scope(secret: &[u8; 32], scope: &str) -> Self {
+        Self::of(secret, b"scope", scope.as_bytes())
+    }
+
     /// The hash of a part of a key.
     pub(crate) fn of_part(secret: &[u8; 32], part: &str) -> Self {
         Self::of(secret, b"part", part.as_bytes())
@@ -44,7 +49,22 @@ impl KeyHash {
     }
 
     /// The hash as a column keeps it.
-    pub(crate) const fn as_column(self) -> i64 {
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        let both = u128::from(self.block) << 64 | u128::from(self.bits);
+        both.to_be_bytes()
+    }
+
+    /// The hash from its column.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let both = u128::from_be_bytes(bytes);
+        Self {
+            block: (both >> 64) as u64,
+            bits: both as u64,
+        }
+    }
+
+    /// The upper half, where less is enough.
+    pub(crate) const fn short(self) -> i64 {
         self.block.cast_signed()
     }
 }
@@ -132,6 +152,12 @@ mod tests {
         let wrong = (10_000..110_000).filter(|number| filter.may_contain(key(*number)));
         let wrong = wrong.count();
         assert!(wrong < 400, "{wrong} of 100000 were taken for known");
+    }
+
+    #[test]
+    fn a_hash_survives_its_column() {
+        let hash = key(7);
+        assert_eq!(KeyHash::from_bytes(hash.to_bytes()), hash);
     }
 
     #[test]

@@ -4,20 +4,19 @@
 //! nothing old. Which generation holds a claim has no meaning: expiry is judged by the claim's
 //! own end, wherever it lies.
 
-use hooklatch_core::claim::Claim;
+use hooklatch_core::claim::{Claim, ClaimKey};
 use hooklatch_core::ids::ProjectId;
 use hooklatch_core::invariants;
-use hooklatch_core::key::Checksum;
 use hooklatch_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::fault::Fault;
 use crate::filter::{Filter, KeyHash};
-use crate::rows::claim::Tables;
+use crate::rows::claim::{ClaimTexts, Place, Tables};
 use crate::writer::Batch;
 
 /// Claims that are looked at in one step of removing a generation.
-const PRUNED_PER_STEP: i64 = 128;
+const PRUNED_PER_STEP: i64 = 64;
 
 /// One generation.
 pub(crate) struct Generation {
@@ -39,19 +38,15 @@ pub(crate) struct Generations {
 /// A claim with where it lies.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// Which generation, by its place.
-    pub place: usize,
+    /// Which generation, by its position.
+    pub generation: usize,
     /// The claim.
     pub claim: Claim,
 }
 
 impl Generations {
     /// Reads the generations, and makes the first one in a new file.
-    pub(crate) fn load(
-        db: &Connection,
-        secret: &[u8; 32],
-        claims_max: usize,
-    ) -> Result<Self, Fault> {
+    pub(crate) fn load(db: &Connection, claims_max: usize) -> Result<Self, Fault> {
         let mut all = Vec::new();
         let mut claims = 0;
         let sql = "SELECT g, sealed, last_expiry, filter FROM generations ORDER BY g";
@@ -70,7 +65,7 @@ impl Generations {
                     last_expiry: Timestamp::from_millis(last_expiry),
                 },
                 (true | false, _, _) => {
-                    let (generation, found) = reread(db, secret, g, claims_max)?;
+                    let (generation, found) = reread(db, g, claims_max)?;
                     claims = found;
                     generation
                 }
@@ -97,19 +92,18 @@ impl Generations {
     pub(crate) fn find(
         &self,
         batch: &Batch<'_>,
-        key: KeyHash,
-        checksum: &Checksum,
-        scope: &str,
+        place: Place,
+        key: &ClaimKey,
     ) -> Result<Vec<Found>, Fault> {
         let mut found = Vec::new();
-        for (place, generation) in self.holding(batch, key) {
-            let claims = generation.tables.find(batch.db, checksum, scope)?;
-            found.extend(claims.into_iter().map(|claim| Found { place, claim }));
+        for (generation, holding) in self.holding(batch, place.key) {
+            let claims = holding.tables.find(batch.db, place, key)?;
+            found.extend(claims.into_iter().map(|claim| Found { generation, claim }));
         }
         Ok(found)
     }
 
-    /// The generations that may hold a key, by their place.
+    /// The generations that may hold a key, with their position.
     fn holding(
         &self,
         batch: &Batch<'_>,
@@ -137,7 +131,7 @@ impl Generations {
     /// Writes a claim into the open generation, in place of the one that it replaces.
     pub(crate) fn write(
         &self,
-        db: &Connection,
+        batch: &Batch<'_>,
         project: ProjectId,
         known: &[Found],
         claim: &Claim,
@@ -149,14 +143,14 @@ impl Generations {
                 && found.claim.variant == claim.variant
         };
         for replaced in known.iter().filter(same) {
-            let tables = &self.all[replaced.place].tables;
-            tables.delete(db, &replaced.claim, texts.scope)?;
+            let tables = &self.all[replaced.generation].tables;
+            tables.delete(batch.db, &replaced.claim, texts.place)?;
         }
         let tables = &self.open().tables;
-        tables.insert(db, project, claim, texts.scope, texts.parts)?;
+        tables.insert(batch.db, project, claim, texts)?;
         for part in claim.parts_to_index() {
-            let hash = KeyHash::of_part(texts.secret, part);
-            tables.insert_part(db, hash.as_column(), &claim.checksum)?;
+            let part = KeyHash::of_part(batch.secret, part);
+            tables.insert_part(batch.db, part, texts.place.key)?;
         }
         Ok(())
     }
@@ -218,12 +212,12 @@ impl Generations {
 }
 
 fn prune(db: &Connection, ended: &Generation, now: Timestamp) -> Result<Option<i64>, Fault> {
-    let claims = ended.tables.first(db, PRUNED_PER_STEP)?;
+    let (claims, last) = ended.tables.first(db, PRUNED_PER_STEP)?;
     for claim in &claims {
         assert!(invariants::may_be_pruned(claim, now), "INV-9: {claim:?}");
     }
-    if let Some(last) = claims.last() {
-        ended.tables.delete_up_to(db, &last.checksum, now)?;
+    if !claims.is_empty() {
+        ended.tables.delete_up_to(db, last, now)?;
         return Ok(None);
     }
     if ended.tables.delete_parts(db, PRUNED_PER_STEP)? > 0 {
@@ -232,17 +226,6 @@ fn prune(db: &Connection, ended: &Generation, now: Timestamp) -> Result<Option<i
     ended.tables.drop(db)?;
     db.execute("DELETE FROM generations WHERE g = ?1", [ended.g])?;
     Ok(Some(ended.g))
-}
-
-/// What of a claim is written as text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ClaimTexts<'a> {
-    /// Its scope.
-    pub scope: &'a str,
-    /// Its parts, as a JSON list.
-    pub parts: &'a str,
-    /// The file's secret, for the index of parts.
-    pub secret: &'a [u8; 32],
 }
 
 /// The tables of every generation, the newest first, as a reader finds them.
@@ -272,17 +255,12 @@ fn empty(g: i64, claims_max: usize) -> Generation {
 
 /// The filter of a generation from its rows: of the open one, or of one that was closed by a
 /// version with other filters.
-fn reread(
-    db: &Connection,
-    secret: &[u8; 32],
-    g: i64,
-    claims_max: usize,
-) -> Result<(Generation, usize), Fault> {
+fn reread(db: &Connection, g: i64, claims_max: usize) -> Result<(Generation, usize), Fault> {
     let tables = Tables::of(g);
     let mut keys = Vec::new();
     let mut last_expiry = 0;
-    tables.each(db, |checksum, expires| {
-        keys.push(KeyHash::of_key(secret, checksum));
+    tables.each(db, |key, expires| {
+        keys.push(key);
         last_expiry = last_expiry.max(expires);
     })?;
     let mut filter = Filter::for_keys(claims_max.max(keys.len()));

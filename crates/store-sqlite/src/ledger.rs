@@ -1,6 +1,6 @@
 //! The ledger, for people to look into and to open a key by hand (L1).
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use hooklatch_core::claim::{ClaimKind, Scope};
 use hooklatch_core::ids::ProjectId;
@@ -13,7 +13,7 @@ use crate::config;
 use crate::fault::Fault;
 use crate::filter::KeyHash;
 use crate::generations;
-use crate::rows::claim::StoredClaim;
+use crate::rows::claim::{Place, StoredClaim};
 use crate::writer::Batch;
 
 /// Which claims are asked for.
@@ -36,24 +36,25 @@ pub(crate) fn claims(
     now: Timestamp,
 ) -> Result<Vec<ClaimView>, Fault> {
     let mut found = Vec::new();
-    let given: BTreeSet<[u8; 32]> = wanted.checksums.iter().map(|it| *it.as_bytes()).collect();
+    let given = wanted.checksums.iter();
+    let given: HashSet<KeyHash> = given
+        .map(|it| KeyHash::of_key(secret, it.as_bytes()))
+        .collect();
     let part = wanted.part.as_deref();
-    let hash = part.map(|part| KeyHash::of_part(secret, part).as_column());
     for tables in generations::tables(db)? {
-        let mut checksums = given.clone();
-        if let Some(hash) = hash {
-            checksums.extend(tables.with_part(db, hash)?);
+        let mut keys = given.clone();
+        if let Some(part) = part {
+            keys.extend(tables.with_part(db, KeyHash::of_part(secret, part))?);
         }
-        for checksum in &checksums {
-            let claims = tables.by_checksum(db, checksum)?;
-            let asked_for = |stored: &StoredClaim| {
-                let parts = stored.claim.parts_to_index();
-                given.contains(checksum)
-                    || part.is_some_and(|part| parts.iter().any(|own| own == part))
-            };
-            found.extend(claims.into_iter().filter(asked_for));
+        for key in keys {
+            found.extend(tables.by_key(db, key)?);
         }
     }
+    found.retain(|stored| {
+        let claim = &stored.claim;
+        let has_part = |part| claim.parts_to_index().iter().any(|own| own == part);
+        wanted.checksums.contains(&claim.checksum) || part.is_some_and(has_part)
+    });
     found.retain(|stored| {
         let claim = &stored.claim;
         stored.project == wanted.project && claim.kind == ClaimKind::Key && claim.protects(now)
@@ -101,17 +102,19 @@ pub(crate) struct Freed {
 pub(crate) fn free(batch: &mut Batch<'_>, freed: &Freed) -> Result<usize, Fault> {
     let mut count = 0;
     for checksum in &freed.checksums {
-        let hash = KeyHash::of_key(batch.secret, checksum.as_bytes());
-        for tables in batch.memory.generations.tables_holding(batch, hash) {
-            for StoredClaim { claim, project } in
-                tables.by_checksum(batch.db, checksum.as_bytes())?
-            {
-                let in_scope = freed
-                    .scope
-                    .as_ref()
-                    .is_none_or(|scope| claim.scope == *scope);
-                if project == freed.project && in_scope {
-                    tables.delete(batch.db, &claim, &claim.scope.to_string())?;
+        let key = KeyHash::of_key(batch.secret, checksum.as_bytes());
+        for tables in batch.memory.generations.tables_holding(batch, key) {
+            for stored in tables.by_key(batch.db, key)? {
+                let claim = &stored.claim;
+                let asked_for = claim.checksum == *checksum
+                    && stored.project == freed.project
+                    && freed
+                        .scope
+                        .as_ref()
+                        .is_none_or(|scope| claim.scope == *scope);
+                if asked_for {
+                    let place = Place::of(batch.secret, checksum, &claim.scope.to_string());
+                    tables.delete(batch.db, claim, place)?;
                     count += usize::from(claim.protects(batch.now));
                 }
             }

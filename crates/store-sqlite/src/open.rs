@@ -178,7 +178,7 @@ fn start(
         path: path.to_owned(),
         queue: Arc::clone(&queue),
         mint: Mint::after(largest_number(&db)?),
-        memory: recall(&db, &secret, clock.now(), options)?,
+        memory: recall(&db, clock.now(), options)?,
         db,
         clock: Arc::clone(&clock),
         secret,
@@ -204,12 +204,7 @@ fn start(
 
 /// Finds again what is kept in memory beside the file, and voids the leases of the process
 /// before.
-fn recall(
-    db: &Connection,
-    secret: &[u8; 32],
-    now: Timestamp,
-    options: &Options,
-) -> Result<Memory, Fault> {
+fn recall(db: &Connection, now: Timestamp, options: &Options) -> Result<Memory, Fault> {
     let voided = deliveries::void_leases(db, now)?;
     if voided > 0 {
         tracing::info!(
@@ -226,7 +221,7 @@ fn recall(
     Ok(Memory {
         lanes,
         parcels: ParcelCache::new(options.cache_bytes_max),
-        generations: Generations::load(db, secret, options.generation_claims_max)?,
+        generations: Generations::load(db, options.generation_claims_max)?,
         refused: usize::try_from(refused).unwrap_or(0),
         answered: Answered::default(),
         listing: Listing::load(db)?,

@@ -1,6 +1,6 @@
 //! The row of a claim, in the table of its generation.
 
-use hooklatch_core::claim::Claim;
+use hooklatch_core::claim::{Claim, ClaimKey};
 use hooklatch_core::fingerprint::Fingerprint;
 use hooklatch_core::ids::{MessageId, ProjectId};
 use hooklatch_core::key::Checksum;
@@ -10,61 +10,82 @@ use rusqlite::{Connection, Row, params};
 use super::message::decode_scope;
 use super::{Code, code_at, fingerprint_at, time_at};
 use crate::fault::Fault;
+use crate::filter::KeyHash;
 
 /// The statements for one generation's tables, put together once.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
     create: String,
     drop: String,
-    find: String,
     insert: String,
     delete: String,
     insert_part: String,
     with_part: String,
-    by_checksum: String,
-    oldest: String,
+    by_place: String,
+    by_key: String,
+    first: String,
     delete_up_to: String,
     delete_parts: String,
     everything: String,
 }
 
-macro_rules! columns {
-    () => {
-        "checksum, scope, variant, kind, project, parts, message, fingerprint, first_seen, expires"
-    };
+/// Where a claim stands in the unique index: short hashes, so that the index is small. Rows hold
+/// the full key and scope, and who reads compares them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The key's hash.
+    pub key: KeyHash,
+    /// The scope's.
+    pub scope: i64,
+}
+
+impl Place {
+    /// The place of a key in a scope.
+    pub(crate) fn of(secret: &[u8; 32], checksum: &Checksum, scope: &str) -> Self {
+        // The key's hash is enough to tell keys apart; a few bits of the scope's only let one key
+        // stand in two scopes.
+        let scope = KeyHash::of_scope(secret, scope).short() & 0x7fff_ffff;
+        let key = KeyHash::of_key(secret, checksum.as_bytes());
+        Self { key, scope }
+    }
 }
 
 impl Tables {
     /// The tables of a generation.
     pub(crate) fn of(g: i64) -> Self {
-        let select = format!("SELECT {} FROM claims_{g}", columns!());
+        let select = format!(
+            "SELECT checksum, scope, variant, kind, project, parts, message, fingerprint, \
+             first_seen, expires, id FROM claims_{g}"
+        );
         Self {
             create: format!(
                 "CREATE TABLE claims_{g} (\
-                     checksum BLOB, scope TEXT, variant BLOB, kind INTEGER, project INTEGER, \
-                     parts TEXT, message INTEGER, fingerprint BLOB, first_seen INTEGER, \
-                     expires INTEGER, PRIMARY KEY (checksum, scope, variant)) WITHOUT ROWID; \
+                     id INTEGER PRIMARY KEY, key BLOB, place INTEGER, variant BLOB, \
+                     checksum BLOB, scope TEXT, kind INTEGER, project INTEGER, parts TEXT, \
+                     message INTEGER, fingerprint BLOB, first_seen INTEGER, expires INTEGER); \
+                 CREATE UNIQUE INDEX claims_key_{g} ON claims_{g} (key, place, variant); \
                  CREATE TABLE parts_{g} (\
-                     hash INTEGER, checksum BLOB, PRIMARY KEY (hash, checksum)) WITHOUT ROWID;"
+                     hash INTEGER, key BLOB, PRIMARY KEY (hash, key)) WITHOUT ROWID;"
             ),
             drop: format!("DROP TABLE claims_{g}; DROP TABLE parts_{g};"),
-            find: format!("{select} WHERE checksum = ?1 AND scope = ?2"),
             insert: format!(
-                "INSERT INTO claims_{g} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                "INSERT INTO claims_{g} VALUES \
+                 (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
             ),
             delete: format!(
-                "DELETE FROM claims_{g} WHERE checksum = ?1 AND scope = ?2 AND variant = ?3"
+                "DELETE FROM claims_{g} WHERE key = ?1 AND place = ?2 AND variant = ?3"
             ),
             insert_part: format!("INSERT OR IGNORE INTO parts_{g} VALUES (?1, ?2)"),
-            with_part: format!("SELECT checksum FROM parts_{g} WHERE hash = ?1"),
-            by_checksum: format!("{select} WHERE checksum = ?1"),
-            oldest: format!("{select} ORDER BY checksum, scope, variant LIMIT ?1"),
-            delete_up_to: format!("DELETE FROM claims_{g} WHERE checksum <= ?1 AND expires <= ?2"),
+            with_part: format!("SELECT key FROM parts_{g} WHERE hash = ?1"),
+            by_place: format!("{select} WHERE key = ?1 AND place = ?2"),
+            by_key: format!("{select} WHERE key = ?1"),
+            first: format!("{select} ORDER BY id LIMIT ?1"),
+            delete_up_to: format!("DELETE FROM claims_{g} WHERE id <= ?1 AND expires <= ?2"),
             delete_parts: format!(
-                "DELETE FROM parts_{g} WHERE (hash, checksum) IN \
-                 (SELECT hash, checksum FROM parts_{g} ORDER BY hash, checksum LIMIT ?1)"
+                "DELETE FROM parts_{g} WHERE (hash, key) IN \
+                 (SELECT hash, key FROM parts_{g} ORDER BY hash, key LIMIT ?1)"
             ),
-            everything: format!("SELECT checksum, expires FROM claims_{g}"),
+            everything: format!("SELECT key, expires FROM claims_{g}"),
         }
     }
 
@@ -82,26 +103,25 @@ impl Tables {
     pub(crate) fn find(
         &self,
         db: &Connection,
-        checksum: &Checksum,
-        scope: &str,
+        place: Place,
+        key: &ClaimKey,
     ) -> Result<Vec<Claim>, Fault> {
-        let mut statement = db.prepare_cached(&self.find)?;
-        let mut rows = statement.query(params![checksum.as_bytes().as_slice(), scope])?;
+        let mut statement = db.prepare_cached(&self.by_place)?;
+        let mut rows = statement.query(params![place.key.to_bytes().as_slice(), place.scope])?;
         let mut claims = Vec::new();
         while let Some(row) = rows.next()? {
-            claims.push(decode(row)?.claim);
+            let claim = decode(row)?.claim;
+            if claim.checksum == key.checksum && claim.scope == key.scope {
+                claims.push(claim);
+            }
         }
         Ok(claims)
     }
 
     /// The claims under a key in any scope.
-    pub(crate) fn by_checksum(
-        &self,
-        db: &Connection,
-        checksum: &[u8],
-    ) -> Result<Vec<StoredClaim>, Fault> {
-        let mut statement = db.prepare_cached(&self.by_checksum)?;
-        let mut rows = statement.query(params![checksum])?;
+    pub(crate) fn by_key(&self, db: &Connection, key: KeyHash) -> Result<Vec<StoredClaim>, Fault> {
+        let mut statement = db.prepare_cached(&self.by_key)?;
+        let mut rows = statement.query(params![key.to_bytes().as_slice()])?;
         let mut claims = Vec::new();
         while let Some(row) = rows.next()? {
             claims.push(decode(row)?);
@@ -110,29 +130,34 @@ impl Tables {
     }
 
     /// The keys that may have this part.
-    pub(crate) fn with_part(&self, db: &Connection, hash: i64) -> Result<Vec<[u8; 32]>, Fault> {
+    pub(crate) fn with_part(&self, db: &Connection, part: KeyHash) -> Result<Vec<KeyHash>, Fault> {
         let mut statement = db.prepare_cached(&self.with_part)?;
-        let found = statement.query_map([hash], |row| row.get(0))?;
-        Ok(found.collect::<Result<_, _>>()?)
+        let found = statement.query_map([part.short()], |row| row.get(0))?;
+        let mut keys = Vec::new();
+        for key in found {
+            keys.push(KeyHash::from_bytes(key?));
+        }
+        Ok(keys)
     }
 
-    /// Writes a claim. The table's key refuses a second one for the same (scope, key, variant):
+    /// Writes a claim. The unique index refuses a second one for the same (scope, key, variant):
     /// INV-1 rests on it.
     pub(crate) fn insert(
         &self,
         db: &Connection,
         project: ProjectId,
         claim: &Claim,
-        scope: &str,
-        parts: &str,
+        texts: ClaimTexts<'_>,
     ) -> Result<(), Fault> {
         db.prepare_cached(&self.insert)?.execute(params![
-            claim.checksum.as_bytes().as_slice(),
-            scope,
+            texts.place.key.to_bytes().as_slice(),
+            texts.place.scope,
             variant(claim),
+            claim.checksum.as_bytes().as_slice(),
+            texts.scope,
             claim.kind.code(),
             project.number(),
-            parts,
+            texts.parts,
             claim.message_id.number(),
             claim.fingerprint.as_bytes().as_slice(),
             claim.first_seen_at.as_millis(),
@@ -145,43 +170,46 @@ impl Tables {
     pub(crate) fn insert_part(
         &self,
         db: &Connection,
-        hash: i64,
-        checksum: &Checksum,
+        part: KeyHash,
+        key: KeyHash,
     ) -> Result<(), Fault> {
         let mut statement = db.prepare_cached(&self.insert_part)?;
-        statement.execute(params![hash, checksum.as_bytes().as_slice()])?;
+        statement.execute(params![part.short(), key.to_bytes().as_slice()])?;
         Ok(())
     }
 
     /// Removes a claim.
-    pub(crate) fn delete(&self, db: &Connection, claim: &Claim, scope: &str) -> Result<(), Fault> {
+    pub(crate) fn delete(&self, db: &Connection, claim: &Claim, place: Place) -> Result<(), Fault> {
         let mut statement = db.prepare_cached(&self.delete)?;
-        let checksum = claim.checksum.as_bytes().as_slice();
-        let removed = statement.execute(params![checksum, scope, variant(claim)])?;
+        let key = place.key.to_bytes();
+        let row = params![key.as_slice(), place.scope, variant(claim)];
+        let removed = statement.execute(row)?;
         assert_eq!(removed, 1, "the claim was read a moment ago: {claim:?}");
         Ok(())
     }
 
-    /// The first claims of the table, in the order of their keys.
-    pub(crate) fn first(&self, db: &Connection, limit: i64) -> Result<Vec<Claim>, Fault> {
-        let mut statement = db.prepare_cached(&self.oldest)?;
+    /// The first claims that were written, and the number of the last of them.
+    pub(crate) fn first(&self, db: &Connection, limit: i64) -> Result<(Vec<Claim>, i64), Fault> {
+        let mut statement = db.prepare_cached(&self.first)?;
         let mut rows = statement.query([limit])?;
         let mut claims = Vec::new();
+        let mut last = 0;
         while let Some(row) = rows.next()? {
             claims.push(decode(row)?.claim);
+            last = row.get(10)?;
         }
-        Ok(claims)
+        Ok((claims, last))
     }
 
-    /// Removes the claims up to a key whose window has ended.
+    /// Removes the claims up to a number whose window has ended.
     pub(crate) fn delete_up_to(
         &self,
         db: &Connection,
-        last: &Checksum,
+        last: i64,
         now: Timestamp,
     ) -> Result<(), Fault> {
         let mut statement = db.prepare_cached(&self.delete_up_to)?;
-        statement.execute(params![last.as_bytes().as_slice(), now.as_millis()])?;
+        statement.execute([last, now.as_millis()])?;
         Ok(())
     }
 
@@ -194,15 +222,26 @@ impl Tables {
     pub(crate) fn each(
         &self,
         db: &Connection,
-        mut show: impl FnMut(&[u8; 32], i64),
+        mut show: impl FnMut(KeyHash, i64),
     ) -> Result<(), Fault> {
         let mut statement = db.prepare(&self.everything)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            show(&row.get(0)?, row.get(1)?);
+            show(KeyHash::from_bytes(row.get(0)?), row.get(1)?);
         }
         Ok(())
     }
+}
+
+/// What of a claim is not written as it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClaimTexts<'a> {
+    /// Where it stands in the index.
+    pub place: Place,
+    /// Its scope.
+    pub scope: &'a str,
+    /// Its parts, as a JSON list.
+    pub parts: &'a str,
 }
 
 /// A claim with its project.

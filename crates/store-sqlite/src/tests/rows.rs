@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hooklatch_core::cause::Cause;
-use hooklatch_core::claim::{Claim, ClaimKind, Scope, SendTarget};
+use hooklatch_core::claim::{Claim, ClaimKey, ClaimKind, Scope, SendTarget};
 use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome, Timing};
 use hooklatch_core::delivery::{Budget, Delivery, Lease, Reason, State, Trigger};
 use hooklatch_core::fingerprint::Fingerprint;
@@ -20,7 +20,7 @@ use proptest::option;
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use crate::rows::claim::Tables;
+use crate::rows::claim::{ClaimTexts, Place, Tables};
 use crate::rows::{Code, attempt, delivery, message, request};
 use crate::schema;
 
@@ -315,10 +315,19 @@ proptest! {
         tables.create(&db).unwrap();
         let scope = claim.scope.to_string();
         let parts = serde_json::to_string(&claim.parts).unwrap();
+        let place = Place::of(&[7; 32], &claim.checksum, &scope);
+        let texts = ClaimTexts { place, scope: &scope, parts: &parts };
         let project = ProjectId::from_number(3);
-        tables.insert(&db, project, &claim, &scope, &parts).unwrap();
-        let again = tables.insert(&db, project, &claim, &scope, &parts);
-        prop_assert!(again.is_err(), "INV-1 rests on the table's key");
-        prop_assert_eq!(tables.find(&db, &claim.checksum, &scope).unwrap(), [claim]);
+        tables.insert(&db, project, &claim, texts).unwrap();
+        let again = tables.insert(&db, project, &claim, texts);
+        prop_assert!(again.is_err(), "INV-1 rests on the index");
+        let key = ClaimKey {
+            scope: claim.scope.clone(),
+            checksum: claim.checksum,
+            fingerprint: claim.fingerprint,
+            parts: Vec::new(),
+            kind: claim.kind,
+        };
+        prop_assert_eq!(tables.find(&db, place, &key).unwrap(), [claim]);
     }
 }
