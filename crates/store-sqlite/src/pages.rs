@@ -14,7 +14,8 @@ use hooklatch_store::{
     AttemptFilter, MessageFilter, MessageView, Page, PageRequest, RequestFilter, RequestView,
     StatusFilter, TimeRange,
 };
-use rusqlite::{Connection, Params, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Params, params, params_from_iter};
 
 use crate::fault::Fault;
 use crate::history;
@@ -134,60 +135,86 @@ pub(crate) fn messages(
 ) -> Result<Page<MessageView>, Fault> {
     let mut gathering = Gathering::new(page.limit);
     let span = Span::of(filter.time, page);
-    let source = filter.source_id.map(SourceId::number);
     let load = |number| load_message(db, filter, MessageId::from_number(number));
-    let tail = "SELECT id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
-                    AND (?5 IS NULL OR tenant IS ?5) AND (?6 IS NULL OR event_type IS ?6) \
-                FROM messages WHERE id >= ?1 AND id < ?2 \
-                    AND (?7 IS NULL OR id IN (SELECT value FROM json_each(?7))) \
-                ORDER BY id DESC";
-    let listed = "SELECT messages.id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
-                      AND (?5 IS NULL OR tenant IS ?5) AND (?6 IS NULL OR event_type IS ?6) \
-                  FROM listed CROSS JOIN messages ON messages.id = listed.id \
-                  WHERE kind = ?7 AND value = ?8 AND listed.id >= ?1 AND listed.id < ?2 \
-                  ORDER BY listed.id DESC";
-    let (tenant, event_type, owner) = (&filter.tenant, &filter.event_type, project.number());
-    let ids = filter.ids.as_deref().map(json_of_ids);
-    let listing = listing_of_messages(project, filter).filter(|_| ids.is_none());
-    let unlisted = match listing {
-        None => span,
-        Some(_) => span.split_at(listing::mark(db)?).0,
-    };
-    let row = params![
-        unlisted.from,
-        unlisted.to,
-        owner,
-        source,
-        tenant,
-        event_type,
-        ids
+    let columns = [
+        Value::from(project.number()),
+        Value::from(filter.source_id.map(SourceId::number)),
+        Value::from(filter.tenant.clone()),
+        Value::from(filter.event_type.clone()),
     ];
-    gathering.walk(db, tail, row, load)?;
-    if let Some((kind, value)) = listing {
-        let (_, span) = span.split_at(listing::mark(db)?);
-        let kind = kind as i64;
-        let row = params![
-            span.from, span.to, owner, source, tenant, event_type, kind, value
-        ];
-        gathering.walk(db, listed, row, load)?;
+    let params = |span: Span, more: &[Value]| {
+        let span = [Value::from(span.from), Value::from(span.to)];
+        params_from_iter(span.into_iter().chain(columns.clone()).chain(more.to_vec()))
+    };
+    match messages_found(project, filter) {
+        ByWhat::Nothing => gathering.walk(db, ALL_MESSAGES, params(span, &[]), load)?,
+        ByWhat::Ids(ids) => {
+            gathering.walk(db, MESSAGES_BY_ID, params(span, &[Value::from(ids)]), load)?;
+        }
+        ByWhat::Listed(kind, value) => {
+            let (tail, listed) = span.split_at(listing::mark(db)?);
+            gathering.walk(db, ALL_MESSAGES, params(tail, &[]), load)?;
+            let listing = [Value::from(kind as i64), Value::from(value)];
+            gathering.walk(db, LISTED_MESSAGES, params(listed, &listing), load)?;
+        }
     }
     Ok(gathering.page())
 }
 
+/// A message's number, and whether its columns fit.
+macro_rules! select_messages {
+    ($rest:literal) => {
+        concat!(
+            "SELECT messages.id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
+                 AND (?5 IS NULL OR tenant IS ?5) AND (?6 IS NULL OR event_type IS ?6) ",
+            $rest
+        )
+    };
+}
+
+const ALL_MESSAGES: &str =
+    select_messages!("FROM messages WHERE id >= ?1 AND id < ?2 ORDER BY id DESC");
+const MESSAGES_BY_ID: &str = select_messages!(
+    "FROM (SELECT DISTINCT value FROM json_each(?7)) CROSS JOIN messages ON messages.id = value \
+     WHERE messages.id >= ?1 AND messages.id < ?2 ORDER BY messages.id DESC"
+);
+const LISTED_MESSAGES: &str = select_messages!(
+    "FROM listed CROSS JOIN messages ON messages.id = listed.id \
+     WHERE kind = ?7 AND value = ?8 AND listed.id >= ?1 AND listed.id < ?2 \
+     ORDER BY listed.id DESC"
+);
+
+/// How messages are found.
+enum ByWhat {
+    /// Row by row.
+    Nothing,
+    /// By their numbers, as a JSON list.
+    Ids(String),
+    /// By something that is listed.
+    Listed(Kind, i64),
+}
+
 /// What narrows the list down most.
-fn listing_of_messages(project: ProjectId, filter: &MessageFilter) -> Option<(Kind, i64)> {
+fn messages_found(project: ProjectId, filter: &MessageFilter) -> ByWhat {
+    if let Some(ids) = &filter.ids {
+        return ByWhat::Ids(json_of_ids(ids));
+    }
     if let Some(tenant) = &filter.tenant {
-        return Some((Kind::Tenant, listing::value_in(project, tenant.as_bytes())));
+        return ByWhat::Listed(Kind::Tenant, listing::value_in(project, tenant.as_bytes()));
     }
     if let Some(endpoint) = filter.endpoint_id {
-        return Some((Kind::Endpoint, endpoint.number()));
+        return ByWhat::Listed(Kind::Endpoint, endpoint.number());
     }
     if let Some(source) = filter.source_id {
-        return Some((Kind::Source, source.number()));
+        return ByWhat::Listed(Kind::Source, source.number());
     }
-    let event_type = filter.event_type.as_ref()?;
-    let value = listing::value_in(project, event_type.as_bytes());
-    Some((Kind::EventType, value))
+    match &filter.event_type {
+        Some(event_type) => {
+            let value = listing::value_in(project, event_type.as_bytes());
+            ByWhat::Listed(Kind::EventType, value)
+        }
+        None => ByWhat::Nothing,
+    }
 }
 
 fn json_of_ids(ids: &[MessageId]) -> String {
