@@ -189,8 +189,7 @@ impl Problem {
 
     /// 500: our own mistake. Log what broke before; the caller learns nothing of it.
     pub fn internal() -> Self {
-        let detail = "the gateway failed; nothing was recorded, repeating is safe. \
-                      Its log says more under this request_id";
+        let detail = "the gateway failed; its log says why, and repeating may help";
         Self::new(Kind::Internal, detail)
     }
 
