@@ -1,6 +1,6 @@
 //! How the demo talks: sentences on standard output, progress bars on a terminal only.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -35,9 +35,11 @@ impl Teller {
 
     /// Something that has no time of its own.
     pub fn print(&self, text: &str) {
+        // Whoever stops reading (`| head`) does not stop the story.
+        let print = || drop(writeln!(std::io::stdout(), "{text}"));
         match &self.bars {
-            Some(bars) => bars.suspend(|| println!("{text}")),
-            None => println!("{text}"),
+            Some(bars) => bars.suspend(print),
+            None => print(),
         }
     }
 
