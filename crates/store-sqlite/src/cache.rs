@@ -61,7 +61,9 @@ impl ParcelCache {
 
     /// A parcel, if it is still kept.
     pub(crate) fn get(&self, id: MessageId) -> Option<Arc<Parcel>> {
-        self.parcels.get(&id).map(|cached| Arc::clone(&cached.parcel))
+        self.parcels
+            .get(&id)
+            .map(|cached| Arc::clone(&cached.parcel))
     }
 
     /// Notes that one of a parcel's deliveries was leased.

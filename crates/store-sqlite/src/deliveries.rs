@@ -8,9 +8,7 @@ use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{AttemptId, DeliveryId, MessageId, ProjectId};
 use hooklatch_core::message::Parcel;
 use hooklatch_core::time::{Millis, Timestamp};
-use hooklatch_store::{
-    Commanded, FinishAttempt, Finished, Lease, LeaseRequest, Leases, Terms,
-};
+use hooklatch_store::{Commanded, FinishAttempt, Finished, Lease, LeaseRequest, Leases, Terms};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::fault::Fault;
@@ -93,7 +91,9 @@ fn serve(
     turn: &mut Turn,
     share: usize,
 ) -> Result<bool, Fault> {
-    let wanted = share.min(turn.terms.capacity - turn.taken).min(pass.remaining);
+    let wanted = share
+        .min(turn.terms.capacity - turn.taken)
+        .min(pass.remaining);
     let due = due_in(batch.db, turn.lane, batch.now, wanted)?;
     let got = due.len();
     for delivery in &due {
@@ -109,7 +109,10 @@ fn serve(
         // The lane is empty but for what is due later and for the leases of this pass.
         let until = (turn.taken > 0).then(|| batch.now + turn.terms.span);
         let known = turn.next.into_iter().chain(until).min();
-        batch.effects.lanes.push(LaneChange::Known(turn.lane, known));
+        batch
+            .effects
+            .lanes
+            .push(LaneChange::Known(turn.lane, known));
         if let Some(next) = turn.next {
             pass.soonest(next.since(batch.now));
         }
@@ -217,7 +220,11 @@ impl PreparedFinish {
 
     /// Roughly how many bytes this keeps in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let answer = self.finish.attempt.as_ref().map(|it| it.response_body.len());
+        let answer = self
+            .finish
+            .attempt
+            .as_ref()
+            .map(|it| it.response_body.len());
         answer.unwrap_or(0) + self.meta.as_ref().map_or(0, String::len)
     }
 }

@@ -89,7 +89,9 @@ impl From<Fault> for StoreError {
             Fault::Full(_) => Self::Full(Some(Box::new(fault))),
             Fault::Unreadable(what) => Self::Unreadable(what),
             Fault::Closed => Self::Unavailable(None),
-            Fault::Sql(_) | Fault::System(_) | Fault::Panicked(_) => Self::Unavailable(Some(Box::new(fault))),
+            Fault::Sql(_) | Fault::System(_) | Fault::Panicked(_) => {
+                Self::Unavailable(Some(Box::new(fault)))
+            }
         }
     }
 }

@@ -75,7 +75,10 @@ impl Filter {
     /// Whether the key may have been noted.
     pub(crate) fn may_contain(&self, key: KeyHash) -> bool {
         let block = &self.blocks[self.place(key)];
-        block.iter().zip(bits(key)).all(|(word, bit)| word & bit != 0)
+        block
+            .iter()
+            .zip(bits(key))
+            .all(|(word, bit)| word & bit != 0)
     }
 
     fn place(&self, key: KeyHash) -> usize {

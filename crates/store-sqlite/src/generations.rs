@@ -45,7 +45,11 @@ pub(crate) struct Found {
 
 impl Generations {
     /// Reads the generations, and makes the first one in a new file.
-    pub(crate) fn load(db: &Connection, secret: &[u8; 32], claims_max: usize) -> Result<Self, Fault> {
+    pub(crate) fn load(
+        db: &Connection,
+        secret: &[u8; 32],
+        claims_max: usize,
+    ) -> Result<Self, Fault> {
         let mut all = Vec::new();
         let mut claims = 0;
         let sql = "SELECT g, sealed, last_expiry, filter FROM generations ORDER BY g";
@@ -111,8 +115,7 @@ impl Generations {
     pub(crate) fn holding(&self, key: KeyHash) -> impl Iterator<Item = &Tables> {
         let newest = self.all.len() - 1;
         let all = self.all.iter().enumerate();
-        let holding =
-            all.filter(move |(place, it)| *place == newest || it.filter.may_contain(key));
+        let holding = all.filter(move |(place, it)| *place == newest || it.filter.may_contain(key));
         holding.map(|(_, generation)| &generation.tables)
     }
 
@@ -178,7 +181,9 @@ impl Generations {
 
     fn ended(&self, now: Timestamp) -> Option<&Generation> {
         let (_, closed) = self.all.split_last()?;
-        closed.iter().find(|generation| generation.last_expiry <= now)
+        closed
+            .iter()
+            .find(|generation| generation.last_expiry <= now)
     }
 
     /// Removes some claims of a generation that has ended, in a transaction of its own, and the

@@ -46,7 +46,9 @@ pub(crate) fn view(
 ) -> Result<MessageView, Fault> {
     let number = stored.message.id.number();
     let sql = "SELECT COUNT(*) FROM requests INDEXED BY requests_original WHERE original = ?1";
-    let duplicates: i64 = db.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
+    let duplicates: i64 = db
+        .prepare_cached(sql)?
+        .query_row([number], |row| row.get(0))?;
     Ok(MessageView {
         message: stored.message,
         envelope: payload::envelope(db, number)?,

@@ -74,7 +74,10 @@ impl Lanes {
         &self,
         now: Timestamp,
     ) -> impl Iterator<Item = (Timestamp, Lane)> + use<'_> {
-        self.by_time.iter().copied().skip_while(move |(at, _)| *at <= now)
+        self.by_time
+            .iter()
+            .copied()
+            .skip_while(move |(at, _)| *at <= now)
     }
 }
 

@@ -67,7 +67,10 @@ fn view(db: &Connection, stored: StoredClaim) -> Result<ClaimView, Fault> {
     let sql = "SELECT COUNT(*), MAX(received) FROM requests INDEXED BY requests_original \
                WHERE original = ?1 AND checksum = ?2";
     let claim = stored.claim;
-    let row = params![claim.message_id.number(), claim.checksum.as_bytes().as_slice()];
+    let row = params![
+        claim.message_id.number(),
+        claim.checksum.as_bytes().as_slice()
+    ];
     let counted = db.prepare_cached(sql)?.query_row(row, |row| {
         let duplicates: i64 = row.get(0)?;
         let last: Option<i64> = row.get(1)?;
@@ -100,8 +103,13 @@ pub(crate) fn free(batch: &mut Batch<'_>, freed: &Freed) -> Result<usize, Fault>
     for checksum in &freed.checksums {
         let hash = KeyHash::of_key(batch.secret, checksum.as_bytes());
         for tables in batch.memory.generations.holding(hash) {
-            for StoredClaim { claim, project } in tables.by_checksum(batch.db, checksum.as_bytes())? {
-                let in_scope = freed.scope.as_ref().is_none_or(|scope| claim.scope == *scope);
+            for StoredClaim { claim, project } in
+                tables.by_checksum(batch.db, checksum.as_bytes())?
+            {
+                let in_scope = freed
+                    .scope
+                    .as_ref()
+                    .is_none_or(|scope| claim.scope == *scope);
                 if project == freed.project && in_scope {
                     tables.delete(batch.db, &claim, &claim.scope.to_string())?;
                     count += usize::from(claim.protects(batch.now));

@@ -32,7 +32,7 @@ pub use open::{OpenError, Options};
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use hooklatch_store::Clock;
@@ -73,8 +73,30 @@ impl SqliteStore {
     pub fn open(
         dir: &Path,
         clock: Arc<dyn Clock>,
-        options: &Options,
+        options: Options,
     ) -> Result<Arc<Self>, OpenError> {
-        open::open(dir, clock, options)
+        open::open(dir, clock, &options)
+    }
+
+    /// Ends at once, as with the process: what was answered is on the disk, what waits is given
+    /// up. Another store can be opened in the directory afterwards.
+    pub fn abandon(&self) {
+        self.queue.abandon();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(writer) = writer else { return };
+        if writer.thread().id() != std::thread::current().id() {
+            // A panic of the writer has been told by its answers.
+            drop(writer.join());
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }

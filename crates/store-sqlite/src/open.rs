@@ -211,7 +211,10 @@ fn recall(
 ) -> Result<Memory, Fault> {
     let voided = deliveries::void_leases(db, now)?;
     if voided > 0 {
-        tracing::info!(voided, "attempts were under way when the store was last in use");
+        tracing::info!(
+            voided,
+            "attempts were under way when the store was last in use"
+        );
     }
     let mut lanes = Lanes::default();
     for change in deliveries::first_of_lanes(db)? {
@@ -272,7 +275,9 @@ fn finish(writer: Writer, end: End) {
     match end {
         End::Abandoned => {}
         End::Drained => {
-            let tidy = writer.db.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE);
+            let tidy = writer
+                .db
+                .wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE);
             if let Err(error) = tidy {
                 tracing::warn!(%error, "failed to empty the log; the next start reads it");
             }

@@ -84,10 +84,14 @@ pub(crate) fn messages(
     let span = Span::of(filter.time, page);
     let ids = filter.ids.as_deref().map(json_of_ids);
     let sql = format!(
-        "SELECT id, project = ?3 AND (?4 IS NULL OR source = ?4) \
-             AND (?5 IS NULL OR tenant = ?5) AND (?6 IS NULL OR event_type = ?6) \
+        "SELECT id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
+             AND (?5 IS NULL OR tenant IS ?5) AND (?6 IS NULL OR event_type IS ?6) \
          FROM messages WHERE id >= ?1 AND id < ?2 {} ORDER BY id DESC LIMIT ?7",
-        if ids.is_some() { "AND id IN (SELECT value FROM json_each(?8))" } else { "AND ?8 IS NULL" }
+        if ids.is_some() {
+            "AND id IN (SELECT value FROM json_each(?8))"
+        } else {
+            "AND ?8 IS NULL"
+        }
     );
     let source = filter.source_id.map(SourceId::number);
     let params = params![
@@ -161,10 +165,10 @@ pub(crate) fn requests(
 }
 
 fn requests_sql(filter: &RequestFilter) -> String {
-    let common = "(?4 IS NULL OR source = ?4) \
+    let common = "(?4 IS NULL OR source IS ?4) \
                   AND (?5 IS NULL OR hex(checksum) IN (SELECT value FROM json_each(?5)))";
-    let accepted = matches!(filter.outcome, None | Some(RequestOutcome::Accepted))
-        && filter.cause.is_none();
+    let accepted =
+        matches!(filter.outcome, None | Some(RequestOutcome::Accepted)) && filter.cause.is_none();
     let other = filter.outcome != Some(RequestOutcome::Accepted);
     let about = filter.message_id.is_some();
     let mut sides = Vec::new();
@@ -182,15 +186,18 @@ fn requests_sql(filter: &RequestFilter) -> String {
             ("", "")
         };
         sides.push(format!(
-            "SELECT id, project = ?3 AND {common} AND (?7 IS NULL OR outcome = ?7) \
-                 AND (?8 IS NULL OR cause = ?8) \
+            "SELECT id, project = ?3 AND {common} AND (?7 IS NULL OR outcome IS ?7) \
+                 AND (?8 IS NULL OR cause IS ?8) \
              FROM requests {index} WHERE id >= ?1 AND id < ?2 {about}"
         ));
     }
     let mut sql = sides.join(" UNION ALL ");
     // Every parameter is named, so that all forms take the same ones.
-    write!(sql, " ORDER BY 1 DESC LIMIT ?6 + 0 * coalesce(?7, ?8, ?9, 0)")
-        .expect("a string takes everything");
+    write!(
+        sql,
+        " ORDER BY 1 DESC LIMIT ?6 + 0 * coalesce(?7, ?8, ?9, 0)"
+    )
+    .expect("a string takes everything");
     sql
 }
 
@@ -202,8 +209,8 @@ pub(crate) fn attempts(
     page: PageRequest,
 ) -> Result<Page<Attempt>, Fault> {
     let span = Span::of(filter.time, page);
-    let sql = "SELECT id, project = ?3 AND (?4 IS NULL OR trigger = ?4) \
-                   AND (?5 IS NULL OR outcome = ?5) AND (?6 IS NULL OR endpoint = ?6) \
+    let sql = "SELECT id, project = ?3 AND (?4 IS NULL OR trigger IS ?4) \
+                   AND (?5 IS NULL OR outcome IS ?5) AND (?6 IS NULL OR endpoint IS ?6) \
                FROM attempts WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?7";
     let params = params![
         span.from,

@@ -176,9 +176,8 @@ impl Queue {
     ) -> Taken {
         let mut waiting = self.lock();
         if waiting.operations.is_empty() && waiting.gate == Gate::Open {
-            let empty = |waiting: &mut Waiting| {
-                waiting.operations.is_empty() && waiting.gate == Gate::Open
-            };
+            let empty =
+                |waiting: &mut Waiting| waiting.operations.is_empty() && waiting.gate == Gate::Open;
             let woken = self.arrived.wait_timeout_while(waiting, patience, empty);
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -214,6 +213,18 @@ impl Queue {
         for operation in left {
             operation.answer(Err(Fault::Closed));
         }
+    }
+
+    /// How many operations wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().operations.len()
+    }
+
+    /// Whether more is taken.
+    #[cfg(test)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().gate == Gate::Open
     }
 
     fn shut(&self, gate: Gate) {

@@ -68,7 +68,10 @@ pub(crate) fn refuse(
 }
 
 fn forget_oldest(batch: &mut Batch<'_>) -> Result<(), Fault> {
-    let kept = batch.memory.refused.saturating_add_signed(batch.effects.refused);
+    let kept = batch
+        .memory
+        .refused
+        .saturating_add_signed(batch.effects.refused);
     let excess = kept.saturating_sub(REFUSED_KEPT_MAX);
     if excess == 0 {
         return Ok(());
@@ -183,7 +186,10 @@ pub(crate) fn request_body(
 
 /// The body of a request: its own where it was kept, else its original's.
 fn body_of(db: &Connection, request: &Request) -> Result<Option<Bytes>, Fault> {
-    match (payload::body(db, request.id.number())?, request.original_message_id) {
+    match (
+        payload::body(db, request.id.number())?,
+        request.original_message_id,
+    ) {
         (Some(own), _) => Ok(Some(own)),
         (None, Some(original)) => payload::body(db, original.number()),
         (None, None) => Ok(None),

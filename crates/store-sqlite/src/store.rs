@@ -32,7 +32,12 @@ use crate::{Closed, SqliteStore, history, pages};
 
 impl SqliteStore {
     /// Has the writer do something; answers after its commit.
-    async fn write<I, O>(&self, input: I, bytes: usize, run: Run<I, O>) -> Result<O, StoreError>
+    pub(crate) async fn write<I, O>(
+        &self,
+        input: I,
+        bytes: usize,
+        run: Run<I, O>,
+    ) -> Result<O, StoreError>
     where
         I: Send + 'static,
         O: Send + 'static,
@@ -247,18 +252,5 @@ impl Store for SqliteStore {
             drop(closed.wait_for(|closed| *closed == Closed::Yes).await);
             Ok(())
         })
-    }
-}
-
-impl Drop for SqliteStore {
-    /// What was answered is on the disk; what waits is given up.
-    fn drop(&mut self) {
-        self.queue.abandon();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(writer) = writer else { return };
-        if writer.thread().id() != std::thread::current().id() {
-            // A panic of the writer has been told by its answers.
-            drop(writer.join());
-        }
     }
 }

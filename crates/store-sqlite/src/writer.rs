@@ -179,7 +179,11 @@ impl Writer {
                 effects: Effects::default(),
                 first,
             };
-            let all = || operations.iter_mut().try_for_each(|it| it.apply(&mut batch));
+            let all = || {
+                operations
+                    .iter_mut()
+                    .try_for_each(|it| it.apply(&mut batch))
+            };
             // What a panic leaves half done is only in the transaction, in the effects, and in
             // the mint, which may skip numbers.
             match catch_unwind(AssertUnwindSafe(all)) {
@@ -202,7 +206,8 @@ impl Writer {
             }
             Err(fault) => {
                 self.roll_back();
-                self.troubled.store(!fault.is_of_one_operation(), Ordering::Relaxed);
+                self.troubled
+                    .store(!fault.is_of_one_operation(), Ordering::Relaxed);
                 Err(fault)
             }
         }

@@ -59,9 +59,7 @@ impl Tables {
             with_part: format!("SELECT checksum FROM parts_{g} WHERE hash = ?1"),
             by_checksum: format!("{select} WHERE checksum = ?1"),
             oldest: format!("{select} ORDER BY checksum, scope, variant LIMIT ?1"),
-            delete_up_to: format!(
-                "DELETE FROM claims_{g} WHERE checksum <= ?1 AND expires <= ?2"
-            ),
+            delete_up_to: format!("DELETE FROM claims_{g} WHERE checksum <= ?1 AND expires <= ?2"),
             delete_parts: format!(
                 "DELETE FROM parts_{g} WHERE (hash, checksum) IN \
                  (SELECT hash, checksum FROM parts_{g} ORDER BY hash, checksum LIMIT ?1)"
@@ -219,7 +217,10 @@ pub(crate) struct StoredClaim {
 /// Under `on_conflict: accept` the fingerprint is part of the claim; else nothing is. Never NULL,
 /// for which the constraint would not hold.
 fn variant(claim: &Claim) -> &[u8] {
-    claim.variant.as_ref().map_or(&[], |variant| variant.as_bytes())
+    claim
+        .variant
+        .as_ref()
+        .map_or(&[], |variant| variant.as_bytes())
 }
 
 fn decode(row: &Row<'_>) -> Result<StoredClaim, Fault> {

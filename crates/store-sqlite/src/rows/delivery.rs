@@ -1,9 +1,7 @@
 //! The row of a delivery: numbers only, so that it can be moved where it lies.
 
 use hooklatch_core::delivery::{Budget, Delivery, DeliveryStatus, Lease, State};
-use hooklatch_core::ids::{
-    AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId,
-};
+use hooklatch_core::ids::{AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId};
 use hooklatch_core::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -122,9 +120,7 @@ pub(crate) fn of_message(
             deliveries.push(decode(row)?);
         }
     }
-    let sql = select!(
-        "WHERE id IN (SELECT delivery FROM strays WHERE message = ?1) ORDER BY id"
-    );
+    let sql = select!("WHERE id IN (SELECT delivery FROM strays WHERE message = ?1) ORDER BY id");
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query([first])?;
     while let Some(row) = rows.next()? {

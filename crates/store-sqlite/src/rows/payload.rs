@@ -87,7 +87,9 @@ pub(crate) fn envelope(db: &Connection, id: i64) -> Result<Arc<Envelope>, Fault>
     let text: Option<Option<String>> = statement.query_row([id], |row| row.get(0)).optional()?;
     match text.flatten() {
         Some(text) => decode_envelope(&text).map(Arc::new),
-        None => Err(Fault::unreadable(format!("no envelope has the number {id}"))),
+        None => Err(Fault::unreadable(format!(
+            "no envelope has the number {id}"
+        ))),
     }
 }
 
@@ -108,7 +110,10 @@ mod tests {
             method: "PUT".into(),
             path: "/a b".into(),
             query: Some("x=\"1\"".into()),
-            headers: vec![("x-a".into(), "\u{e9}\n".into()), ("x-a".into(), String::new())],
+            headers: vec![
+                ("x-a".into(), "\u{e9}\n".into()),
+                ("x-a".into(), String::new()),
+            ],
         };
         for envelope in [full, Envelope::default()] {
             let text = encode_envelope(&envelope);

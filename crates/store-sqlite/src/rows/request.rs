@@ -45,7 +45,10 @@ pub(crate) fn insert(db: &Connection, request: &Request) -> Result<(), Fault> {
         request.original_message_id.map(MessageId::number),
         request.released_message_id.map(MessageId::number),
         key.map(|key| key.checksum.as_bytes().as_slice()),
-        request.fingerprint.as_ref().map(|seen| seen.as_bytes().as_slice()),
+        request
+            .fingerprint
+            .as_ref()
+            .map(|seen| seen.as_bytes().as_slice()),
         request.received_at.as_millis(),
         encode_meta(request),
         request.diff.as_deref().map(encode_diff),
