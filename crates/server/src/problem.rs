@@ -44,7 +44,7 @@ pub struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<FieldProblem>,
-    members: Map<String, Value>,
+    members: Box<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     request: Option<RequestId>,
 }
@@ -116,7 +116,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
-            members: Map::new(),
+            members: Box::default(),
             headers: Vec::new(),
             request: None,
         }
@@ -240,7 +240,7 @@ impl Problem {
             "detail": self.detail,
         });
         let fields = document.as_object_mut().expect("it was made as an object");
-        fields.extend(self.members.clone());
+        fields.extend(*self.members.clone());
         let id = self
             .request
             .map(|id| id.to_string())
