@@ -200,7 +200,10 @@ pub struct World<F> {
 
 impl<F: Fixture> World<F> {
     /// An empty world.
-    #[expect(clippy::new_without_default, reason = "every sentence begins with a new world")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "every sentence begins with a new world"
+    )]
     pub fn new() -> Self {
         Self { fixture: F::new() }
     }
