@@ -18,4 +18,10 @@ impl FieldError {
             detail: detail.into(),
         }
     }
+    /// The same error of the same field, seen from the object that holds `prefix`.
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        self.pointer.insert_str(0, prefix);
+        self
+    }
 }
