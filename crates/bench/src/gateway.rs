@@ -32,6 +32,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it on an empty store and sets up every target.
     pub(crate) fn start(binary: &Path, work_dir: &Path, sink: &Sink) -> Result<Self, Failure> {
+        sink.forget();
         let directory = tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(work_dir)?;

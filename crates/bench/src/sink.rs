@@ -60,6 +60,15 @@ impl Sink {
         Ok(Self { counts, address })
     }
 
+    /// Takes every message for new from now on, because another gateway sends them.
+    pub(crate) fn forget(&self) {
+        self.counts
+            .seen
+            .lock()
+            .expect("no thread panics while it holds the ids")
+            .clear();
+    }
+
     /// What has come so far.
     pub(crate) fn received(&self) -> Received {
         Received {
