@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use crate::Failure;
 
-/// A server says on its standard error where it listens.
-pub(crate) const LISTENING: &str = "listening on http://";
+/// A server says on its standard error that it is listening, and then its URL.
+const LISTENING: &str = "listening";
+const SCHEME: &str = "http://";
 
 const START_MAX: Duration = Duration::from_secs(30);
 const LAST_WORDS_LINES: usize = 20;
@@ -109,7 +110,7 @@ fn announce(line: &str, to: &Sender<SocketAddr>) {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(LISTENING)?;
+    let (_, rest) = line.split_once(LISTENING)?.1.split_once(SCHEME)?;
     let end = rest
         .find(|c: char| !matches!(c, '0'..='9' | '.' | ':'))
         .unwrap_or(rest.len());
@@ -129,7 +130,7 @@ mod tests {
             expected
         );
         assert_eq!(address_in("listening on http://nowhere"), None);
-        assert_eq!(address_in("starting"), None);
+        assert_eq!(address_in("url http://127.0.0.1:80"), None);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use crate::Failure;
-use crate::child::LISTENING;
 
 /// Serves until it is killed.
 pub(crate) fn serve() -> Result<(), Failure> {
@@ -25,7 +24,7 @@ pub(crate) fn serve() -> Result<(), Failure> {
 
 async fn accept() -> Result<(), Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    eprintln!("{LISTENING}{}", listener.local_addr()?);
+    eprintln!("listening on http://{}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

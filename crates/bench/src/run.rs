@@ -29,6 +29,8 @@ const FILLING_CONNECTIONS: u16 = 64;
 /// Measures, prints, and fails if anything went wrong on the way.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let bench = Bench::new(options)?;
+    // One that does not start, or takes no configuration, is known now rather than after each row.
+    drop(Gateway::start(&bench.binary, &bench.work_dir, &bench.sink)?);
     let mut report = Report {
         machine: Machine::describe(&bench.work_dir)?,
         seconds: options.seconds,
