@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::body;
@@ -16,15 +17,21 @@ use crate::problem::{Kind, Problem};
 pub struct ApiJson<T>(pub T);
 
 /// The text of a JSON body, for what must be kept as the caller wrote it.
-#[derive(Debug, Clone)]
-pub struct ApiText(pub Bytes);
+#[derive(Debug)]
+pub struct ApiText {
+    /// The bytes as they came.
+    pub text: Bytes,
+    /// Their share of the memory for bodies: to be held as long as they are.
+    pub share: Option<OwnedSemaphorePermit>,
+}
 
 impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let ApiText(text) = ApiText::from_request(request, app).await?;
+        let ApiText { text, share } = ApiText::from_request(request, app).await?;
         let value = serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
+        drop(share);
         hooklatch_core::config::read(value)
             .map(Self)
             .map_err(Problem::from)
@@ -38,7 +45,10 @@ impl FromRequest<App> for ApiText {
         check_media_type(request.headers())?;
         let (_, incoming): (_, Body) = request.into_parts();
         let whole = body::read(incoming, app.settings().api_body_bytes_max, app).await?;
-        Ok(Self(whole.bytes))
+        Ok(Self {
+            text: whole.bytes,
+            share: whole.share,
+        })
     }
 }
 

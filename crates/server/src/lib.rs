@@ -14,6 +14,7 @@ mod health;
 pub mod history;
 mod ingest;
 pub mod json;
+pub mod path;
 pub mod problem;
 pub mod record;
 mod resources;
@@ -23,6 +24,7 @@ pub mod serve;
 pub use app::{App, Settings};
 pub use caller::Caller;
 pub use json::ApiJson;
+pub use path::Id;
 pub use problem::{FieldProblem, Kind, Problem};
 
 use axum::Router;

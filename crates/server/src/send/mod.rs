@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::fill;
+use crate::edge::name_after;
 use crate::ingest::answer::{IDEMPOTENT_REPLAYED, conflict_problem};
 use crate::ingest::{Seen, difference};
 use crate::json::{ApiText, unreadable};
@@ -47,7 +48,7 @@ async fn send(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    ApiText(text): ApiText,
+    ApiText { text, share }: ApiText,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Send)?;
     let mut input = SendInput::read(&text)?;
@@ -56,26 +57,29 @@ async fn send(
     let sent = Sent::of(&arrival);
     let admission = app.store().admit(vec![arrival]).await?.pop();
     let admission = admission.expect("a store answers each arrival with one admission");
-    let result = result_of(&app, admission, &sent).await?;
-    Ok(result.into_response())
+    let id = admission.request_id;
+    let mut answer = result_of(&app, admission, &sent).await?.into_response();
+    name_after(&mut answer, id);
+    drop(share);
+    Ok(answer)
 }
 
 /// The key from the header or from the field: both are the same thing.
 fn one_key(headers: &HeaderMap, field: Option<String>) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(field);
-    };
-    let text = value.to_str().map_err(|_| {
-        Problem::malformed("the header Idempotency-Key should have visible ASCII characters only")
-    })?;
-    let key = parse_idempotency_key(text);
-    let key = key.map_err(|refusal| Problem::malformed(refusal.to_string()))?;
-    match field {
-        Some(field) if field != key => Err(Problem::malformed(
-            "the header Idempotency-Key and the field idempotency_key differ; give one of them",
-        )),
-        Some(_) | None => Ok(Some(key)),
+    let mut key = field;
+    for value in headers.get_all(IDEMPOTENCY_KEY) {
+        // What is not ASCII is refused as invisible, by the rule for keys.
+        let text = value.to_str().unwrap_or("\u{fffd}");
+        let named = parse_idempotency_key(text);
+        let named = named.map_err(|refusal| Problem::malformed(refusal.to_string()))?;
+        if key.as_ref().is_some_and(|key| *key != named) {
+            return Err(Problem::malformed(
+                "the header Idempotency-Key and the field idempotency_key differ; give one of them",
+            ));
+        }
+        key = Some(named);
     }
+    Ok(key)
 }
 
 fn call(app: &App, caller: &Caller, input: SendInput) -> Result<Call, Problem> {
@@ -254,7 +258,7 @@ async fn send_batch(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    ApiText(text): ApiText,
+    ApiText { text, share }: ApiText,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Send)?;
     if headers.contains_key(IDEMPOTENCY_KEY) {
@@ -279,6 +283,7 @@ async fn send_batch(
         false => app.store().admit(arrivals).await?,
     };
     let data = batch_lines(&app, places, admissions).await;
+    drop(share);
     Ok(axum::Json(BatchAnswer { data }).into_response())
 }
 
