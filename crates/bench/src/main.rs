@@ -26,15 +26,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use options::{Arguments, Command};
+use options::{Arguments, Role};
 
 /// What stopped a measurement, as one sentence.
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
-        Command::Run(options) => run::run(&options),
-        Command::Floor => floor::serve().map(|()| ExitCode::SUCCESS),
+    let Arguments { role, options } = Arguments::parse();
+    let done = match role {
+        None => run::run(&options),
+        Some(Role::Floor) => floor::serve().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|failure| {
         eprintln!("bench: {failure}");

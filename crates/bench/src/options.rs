@@ -13,21 +13,23 @@ Example:
   cargo xtask bench --fill 0 --seconds 2                a first impression, on an empty store
   cargo xtask bench --scenario send --connections 64    one row";
 
-/// Measures hooklatch on this machine.
+/// Measures hooklatch beside a bare server, and prints a table.
 #[derive(Parser)]
-#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
+    /// Something else than to measure.
     #[command(subcommand)]
-    pub command: Command,
+    pub role: Option<Role>,
+    /// What to measure.
+    #[command(flatten)]
+    pub options: Options,
 }
 
-/// What this program can be.
+/// What else this program can be.
 #[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Measure hooklatch beside a bare server, and print a table
-    #[command(after_help = EXAMPLES)]
-    Run(Options),
-    /// Be that bare server
+pub(crate) enum Role {
+    /// That bare server
     #[command(hide = true)]
     Floor,
 }

@@ -52,7 +52,8 @@ pub(crate) struct Filling {
     pub messages: u64,
     /// So many of them a second, from request to delivery, in parts that were each awaited.
     pub end_to_end_per_second: f64,
-    /// Size of the files.
+    /// Size of the files, a write-ahead log among them: what one row adds drowns in that log's size,
+    /// so only the whole is told.
     pub store_mib: f64,
     /// The same for each message.
     pub bytes_per_message: f64,
@@ -67,8 +68,6 @@ pub(crate) struct Row {
     pub scenario: Scenario,
     /// The connections.
     pub connections: u16,
-    /// By how much the store's files grew for each answer.
-    pub stored_bytes: f64,
     /// The figures.
     pub figures: Figures,
 }
@@ -129,13 +128,7 @@ fn print_floors(floors: &[Floor]) {
     let mut table = new_table(&ANSWER_COLUMNS);
     for floor in floors {
         let name = floor.shape.floor_name().to_owned();
-        table.add_row(answer_cells(
-            name,
-            floor.connections,
-            &floor.figures,
-            1.0,
-            0.0,
-        ));
+        table.add_row(answer_cells(name, floor.connections, &floor.figures, 1.0));
     }
     println!("{table}");
 }
@@ -148,8 +141,7 @@ fn print_phase(report: &Report, phase: &Phase) {
             .floor_of(row)
             .map_or(f64::NAN, |floor| share(row, floor));
         let name = row.scenario.name();
-        let cells = answer_cells(name, row.connections, &row.figures, share, row.stored_bytes);
-        table.add_row(cells);
+        table.add_row(answer_cells(name, row.connections, &row.figures, share));
     }
     println!("{table}");
     print_deliveries(phase);
@@ -187,7 +179,7 @@ fn print_deliveries(phase: &Phase) {
     println!("{table}");
 }
 
-const ANSWER_COLUMNS: [&str; 13] = [
+const ANSWER_COLUMNS: [&str; 12] = [
     "answers",
     "conns",
     "per s",
@@ -198,18 +190,11 @@ const ANSWER_COLUMNS: [&str; 13] = [
     "CPU-ms",
     "load CPU-ms",
     "written KiB",
-    "stored B",
     "RSS MiB",
     "refused",
 ];
 
-fn answer_cells(
-    name: String,
-    connections: u16,
-    figures: &Figures,
-    share: f64,
-    stored_bytes: f64,
-) -> Vec<String> {
+fn answer_cells(name: String, connections: u16, figures: &Figures, share: f64) -> Vec<String> {
     vec![
         name,
         connections.to_string(),
@@ -221,7 +206,6 @@ fn answer_cells(
         format!("{:.3}", figures.cpu_ms),
         format!("{:.3}", figures.load_cpu_ms),
         format!("{:.1}", figures.written_kib),
-        format!("{stored_bytes:.0}"),
         format!("{:.0}", figures.memory.resident_mib),
         figures.refused.to_string(),
     ]
@@ -302,7 +286,6 @@ mod tests {
         let row = Row {
             scenario: Scenario::SendDuplicate,
             connections: 64,
-            stored_bytes: 9.0,
             figures: figures(25.0),
         };
         Report {
@@ -343,13 +326,7 @@ mod tests {
     fn a_row_has_a_cell_for_every_column() {
         let report = report();
         let row = &report.phases[0].rows[0];
-        let cells = answer_cells(
-            row.scenario.name(),
-            64,
-            &row.figures,
-            0.25,
-            row.stored_bytes,
-        );
+        let cells = answer_cells(row.scenario.name(), 64, &row.figures, 0.25);
         assert_eq!(cells.len(), ANSWER_COLUMNS.len());
         let deliveries = Deliveries {
             messages: 1,

@@ -196,18 +196,14 @@ impl Bench {
                 Numbers::Below(gateway.sent(target))
             }
         };
-        let store_bytes = gateway.store_bytes()?;
         let subject = self.subject(gateway, target, numbers, connections);
         let figures = subject.measure(scenario.arrivals(), self.extent)?;
         if scenario.arrivals() == Arrivals::Unique {
             gateway.add_sent(target, figures.sent);
         }
-        let grown_bytes = gateway.store_bytes()? as f64 - store_bytes as f64;
-        let stored_bytes = grown_bytes / (figures.sent - figures.refused).max(1) as f64;
         Ok(Row {
             scenario,
             connections,
-            stored_bytes,
             figures,
         })
     }
