@@ -315,12 +315,12 @@ async fn what_cannot_be_read_and_what_cannot_be_used_are_told_apart() {
         ),
         ("/v1/webhooks/send", "application/json", "[1]", 422),
         ("/v1/webhooks/send/batch", "application/json", "{", 400),
-        ("/v1/sources", "text/plain", "{}", 415),
+        ("/v1/sources", "text/plain", "{\"name\": \"plain\"}", 201),
         (
             "/v1/sources",
             "application/x-www-form-urlencoded",
             "name=x",
-            415,
+            400,
         ),
         (
             "/v1/sources",
