@@ -1,2 +1,42 @@
-//! hooklatch.
-fn main() {}
+//! The project's own commands, in Rust so that a toolchain is all that they need.
+
+mod bench;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What stopped a command, as one sentence.
+type Failure = Box<dyn Error>;
+
+/// Tests, checks and benchmarks of hooklatch.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure hooklatch on this machine, beside a bare server.
+    ///
+    /// Example: `cargo xtask bench --fill 0 --seconds 2`; `cargo xtask bench --help` names the options.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// The options of the load generator.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Bench { arguments } => bench::run(&arguments),
+    };
+    done.unwrap_or_else(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
+}
