@@ -4,17 +4,27 @@
 //! file or a socket, or logs: times, randomness and limits are arguments. Stores and handlers
 //! hold no rule; they load the facts, ask here, and write what the answer says.
 
+mod digest;
+
+pub mod address;
 pub mod admission;
 pub mod cause;
 pub mod claim;
+pub mod config;
 pub mod delivery;
+pub mod field;
 pub mod fingerprint;
 pub mod ids;
 pub mod invariants;
+pub mod json;
 pub mod key;
 pub mod limits;
+pub mod location;
 pub mod message;
+pub mod outgoing;
 pub mod provider;
+pub mod retry;
+pub mod routing;
 pub mod seal;
 pub mod secret;
 pub mod signature;

@@ -49,3 +49,51 @@ pub const PAGE_MAX: usize = 250;
 pub const PAGE_DEFAULT: usize = 50;
 /// Operations that one group commit takes.
 pub const GROUP_COMMIT_MAX: usize = 256;
+/// Characters of the name of a source, an endpoint, a connection, a group, a project or a key.
+pub const NAME_CHARS_MAX: usize = 128;
+/// Characters of a tenant.
+pub const TENANT_CHARS_MAX: usize = 255;
+/// Characters of an event type, and of a pattern for event types.
+pub const EVENT_TYPE_CHARS_MAX: usize = 255;
+/// Characters of an endpoint's environment.
+pub const ENVIRONMENT_CHARS_MAX: usize = 64;
+/// Patterns for event types of one endpoint or connection.
+pub const EVENT_PATTERNS_MAX: usize = 64;
+/// Custom headers of one endpoint.
+pub const CUSTOM_HEADERS_MAX: usize = 32;
+/// Bytes of a custom header's name.
+pub const HEADER_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a custom header's value.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4_096;
+/// Bytes of the body that a source may answer with.
+pub const SOURCE_RESPONSE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a content type that a source may answer with.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
+/// Shortest total time of one attempt, in seconds.
+pub const TIMEOUT_SECONDS_MIN: u32 = 1;
+/// Longest total time of one attempt, in seconds.
+pub const TIMEOUT_SECONDS_MAX: u32 = 120;
+/// Total time of one attempt where nobody says otherwise, in seconds.
+pub const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
+/// Attempts at one endpoint at the same time, where nobody says otherwise.
+pub const CONCURRENCY_DEFAULT: u32 = 64;
+/// The most attempts at one endpoint at the same time.
+pub const CONCURRENCY_MAX: u32 = 1_000;
+/// The most attempts per second at one endpoint that a rate limit may name.
+pub const RATE_PER_SECOND_MAX: u32 = 100_000;
+/// Attempts of one delivery where nobody says otherwise: the first, and ten after it (O7).
+pub const ATTEMPTS_DEFAULT: u32 = 11;
+/// The most attempts of one delivery.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// Longest wait between two attempts that a policy leads to, in seconds: 24 hours.
+pub const RETRY_DELAY_SECONDS_MAX: i64 = 86_400;
+/// Age at which a delivery is given up where nobody says otherwise, in seconds: 7 days.
+pub const DELIVERY_AGE_SECONDS_DEFAULT: i64 = 7 * 86_400;
+/// The greatest age at which a delivery may be given up, in seconds: 60 days.
+pub const DELIVERY_AGE_SECONDS_MAX: i64 = 60 * 86_400;
+/// Statuses and classes of statuses that one retry policy may name.
+pub const STATUS_RULES_MAX: usize = 64;
+/// The longest wait that a receiver's `Retry-After` can ask for, in seconds: 7 days.
+pub const RETRY_AFTER_SECONDS_MAX: i64 = 7 * 86_400;
+/// Signing secrets of one endpoint that are live at the same time.
+pub const LIVE_SECRETS_MAX: usize = 5;

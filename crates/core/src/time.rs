@@ -8,6 +8,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
+/// How an instant is written that is later than any that happens.
+const NEVER_TEXT: &str = "never";
+
 /// A span in milliseconds; never negative where a rule uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Millis(i64);
@@ -91,7 +94,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(time) => write!(f, "{time:.3}"),
-            Err(_) => f.write_str("never"),
+            Err(_) => f.write_str(NEVER_TEXT),
         }
     }
 }
@@ -100,6 +103,9 @@ impl FromStr for Timestamp {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
+        if text == NEVER_TEXT {
+            return Ok(Self::NEVER);
+        }
         let time: jiff::Timestamp = text.parse().map_err(|_| TimeError)?;
         Ok(Self(time.as_millisecond()))
     }
@@ -127,6 +133,16 @@ mod tests {
         let time = Timestamp::from_millis(1_700_000_000_123);
         assert_eq!(time.to_string(), "2023-11-14T22:13:20.123Z");
         assert_eq!("2023-11-14T23:13:20.123+01:00".parse(), Ok(time));
+    }
+
+    #[test]
+    fn what_never_comes_survives_its_json() {
+        let json = serde_json::to_string(&Timestamp::NEVER).unwrap();
+        assert_eq!(json, "\"never\"");
+        assert_eq!(
+            serde_json::from_str::<Timestamp>(&json).unwrap(),
+            Timestamp::NEVER
+        );
     }
 
     #[test]

@@ -42,10 +42,11 @@ pub enum OnConflict {
 }
 
 /// What a duplicate does for an original whose deliveries failed (D2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailedOriginal {
     /// Starts them again.
+    #[default]
     Redrive,
     /// Nothing.
     Suppress,

@@ -295,3 +295,188 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::delivery::DeliveryStatus;
+    use crate::delivery::DeliveryStatus::{Cancelled, Delivered, Failed, Held};
+
+    const SPAN: Millis = Millis::new(100);
+
+    fn opened() -> Delivery {
+        let destination = Destination {
+            endpoint_id: Some(EndpointId::from_number(1)),
+            connection_id: None,
+            lane: Lane(1),
+            suffix_webhook_id: false,
+        };
+        let start = Timestamp::from_millis(0);
+        let (id, message) = (DeliveryId::from_number(1), MessageId::from_number(1));
+        Delivery::opened(
+            id,
+            message,
+            ProjectId::from_number(1),
+            &destination,
+            start,
+            start,
+        )
+    }
+
+    /// What may happen to a delivery, in any order.
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        Time(i64),
+        Lease,
+        /// Finishes the attempt that was leased this many leases ago.
+        Finish {
+            age: usize,
+            attempted: bool,
+            next: Next,
+        },
+        Command(Command),
+        Duplicate,
+    }
+
+    fn next() -> impl Strategy<Value = Next> {
+        prop_oneof![
+            Just(Next::Deliver),
+            Just(Next::Fail(Reason::AttemptsExhausted)),
+            Just(Next::Fail(Reason::RejectedByReceiver)),
+            Just(Next::Hold(Reason::Uncertain)),
+            Just(Next::Cancel(Reason::EndpointDeleted)),
+            (0_i64..300, any::<bool>()).prop_map(|(after, counts)| Next::Retry {
+                after: Millis::new(after),
+                counts
+            }),
+        ]
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            (0_i64..200).prop_map(Event::Time),
+            Just(Event::Lease),
+            (0_usize..3, any::<bool>(), next()).prop_map(|(age, attempted, next)| Event::Finish {
+                age,
+                attempted,
+                next
+            }),
+            Just(Event::Command(Command::Retry)),
+            Just(Event::Command(Command::Cancel)),
+            Just(Event::Duplicate),
+        ]
+    }
+
+    /// A delivery, what time it is, and every token that was ever given out for it.
+    struct Run {
+        delivery: Delivery,
+        now: Timestamp,
+        tokens: Vec<AttemptId>,
+    }
+
+    impl Run {
+        fn step(&mut self, event: Event) {
+            match event {
+                Event::Time(span) => self.now = self.now + Millis::new(span),
+                Event::Lease => self.lease(),
+                Event::Finish {
+                    age,
+                    attempted,
+                    next,
+                } => self.finish(age, attempted, next),
+                Event::Command(command) => {
+                    if let Ok(moved) = self.delivery.command(command, self.now) {
+                        self.delivery = moved;
+                    }
+                }
+                Event::Duplicate => {
+                    if let Some(moved) = self.delivery.redriven(self.now) {
+                        assert_eq!(self.delivery.state.status(), Failed, "D2");
+                        self.delivery = moved;
+                    }
+                }
+            }
+        }
+
+        fn lease(&mut self) {
+            let id = AttemptId::from_number(self.tokens.len() as i64 + 1);
+            let live = match self.delivery.state {
+                State::Delivering { lease } => self.now < lease.until,
+                _ => false,
+            };
+            let Some(leasing) = self.delivery.lease(id, self.now, SPAN) else {
+                return;
+            };
+            assert!(!live, "INV-5: two leases live at once");
+            assert_eq!(leasing.delivery.attempts, self.delivery.attempts + 1);
+            self.tokens.push(id);
+            self.delivery = leasing.delivery;
+        }
+
+        fn finish(&mut self, age: usize, attempted: bool, next: Next) {
+            let Some(token) = self.tokens.iter().rev().nth(age).copied() else {
+                return;
+            };
+            let before = self.delivery.clone();
+            match before.finish(token, attempted, next, self.now) {
+                Finish::Fenced => {}
+                Finish::Applied(moved) => {
+                    let holder = before.attempt_in_progress().map(|attempt| attempt.id);
+                    assert_eq!(holder, Some(token), "INV-5: an overtaken token was applied");
+                    self.delivery = moved;
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn inv_4_no_order_of_events_leaves_the_edges(
+            events in proptest::collection::vec(event(), 0..60)
+        ) {
+            let mut run =
+                Run { delivery: opened(), now: Timestamp::from_millis(0), tokens: Vec::new() };
+            for event in events {
+                let before = run.delivery.clone();
+                run.step(event);
+                let machine = matches!(event, Event::Time(_) | Event::Lease | Event::Finish { .. });
+                let rests = before.state.status().is_final() || before.state.status() == Held;
+                prop_assert!(!(machine && rests && run.delivery != before), "INV-4: revived");
+                prop_assert!(run.delivery.attempts_spent() <= run.delivery.attempts);
+            }
+        }
+    }
+
+    #[test]
+    fn inv_6_after_every_next_the_delivery_rests_or_is_due() {
+        let now = Timestamp::from_millis(10);
+        let token = AttemptId::from_number(1);
+        let leased = opened()
+            .lease(token, now, SPAN)
+            .expect("it is due")
+            .delivery;
+        let cases: [(Next, DeliveryStatus); 4] = [
+            (Next::Deliver, Delivered),
+            (Next::Fail(Reason::TooOld), Failed),
+            (Next::Hold(Reason::Uncertain), Held),
+            (Next::Cancel(Reason::EndpointDeleted), Cancelled),
+        ];
+        for (next, status) in cases {
+            let Finish::Applied(moved) = leased.finish(token, true, next, now) else {
+                panic!("a live lease was fenced");
+            };
+            assert_eq!(moved.state.status(), status);
+            assert_eq!(moved.next_attempt_at(), None);
+        }
+        let retry = Next::Retry {
+            after: Millis::new(7),
+            counts: true,
+        };
+        let Finish::Applied(moved) = leased.finish(token, true, retry, now) else {
+            panic!("a live lease was fenced");
+        };
+        assert_eq!(moved.next_attempt_at(), Some(now + Millis::new(7)));
+    }
+}

@@ -26,10 +26,11 @@ use mac::MacKey;
 use standard::StandardWebhooks;
 use stripe::Stripe;
 
+pub use crate::field::FieldError;
 pub use mac::{Algorithm, Encoding};
 pub use refusal::Refusal;
 pub use request::{Header, Headers, SignedRequest};
-pub use spec::{FieldError, SECRETS_MAX, VerifierSpec};
+pub use spec::{SECRETS_MAX, VerifierSpec};
 pub use stored::StoredVerifierError;
 
 /// How far a signed time may be from ours, as the official libraries have it.

@@ -1,6 +1,7 @@
 //! What a source says about its verifier: the fields, and the rules that hold when it is saved.
 //! A mistake is found here, with a pointer to its field, never first at ingest.
 
+use crate::field::FieldError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -14,26 +15,6 @@ pub(super) const API_KEY_HEADER: &str = "x-api-key";
 
 const NAME_BYTES_MAX: usize = 128;
 const SECRET_BYTES_MAX: usize = 4_096;
-
-/// A field whose value cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{pointer}: {detail}")]
-pub struct FieldError {
-    /// JSON pointer to the field.
-    pub pointer: String,
-    /// What is wrong with it and what to write instead; never a secret.
-    pub detail: String,
-}
-
-impl FieldError {
-    /// An error of the field at `pointer`.
-    pub fn new(pointer: &str, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.to_owned(),
-            detail: detail.into(),
-        }
-    }
-}
 
 /// A source's verifier as the API has it. `secret` and `secrets` are read into one list, so that
 /// several may be live while one is rotated.
@@ -162,7 +143,7 @@ fn gather_secrets(fields: &mut Map<String, Value>) -> Result<(), FieldError> {
         };
         if fields.contains_key("secrets") {
             let detail = "give the one secret, or the list \"secrets\" while rotating, not both";
-            return Err(FieldError::new(&format!("/verifier/{name}"), detail));
+            return Err(FieldError::new(format!("/verifier/{name}"), detail));
         }
         fields.insert("secrets".to_owned(), Value::Array(vec![secret]));
     }

@@ -1,1 +1,170 @@
-//! suite
+//! The contract suite: what every store must do, one sentence a test, each named after its rule.
+//!
+//! A backend implements [`Fixture`] and calls [`crate::contract!`] in a test file. Nothing here
+//! knows a backend; time moves only when a test says so.
+
+pub mod admission;
+pub mod configuration;
+pub mod conflicts;
+pub mod deliveries;
+pub mod duplicates;
+pub mod history;
+pub mod leases;
+pub mod ledger;
+pub mod send;
+mod world;
+
+pub use world::{Call, TestClock, World, block_on};
+
+use std::sync::Arc;
+
+use hooklatch_core::fingerprint::Fingerprint;
+use hooklatch_core::time::Millis;
+
+use crate::{Answer, Store, StoreError};
+
+/// A backend under test.
+pub trait Fixture: Sized + Sync {
+    /// An empty store.
+    fn new() -> Self;
+
+    /// The store.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Lets time pass on the store's clock.
+    fn advance(&self, span: Millis);
+
+    /// Lets the process die and starts it again on what was durable.
+    fn crash(&mut self);
+
+    /// Waits for an answer.
+    ///
+    /// # Errors
+    /// What the store answers.
+    fn wait<T>(&self, answer: Answer<'_, T>) -> Result<T, StoreError> {
+        block_on(answer)
+    }
+
+    /// What a JSON payload looks like. Only a planted fault answers otherwise.
+    fn fingerprint(&self, payload: &str) -> Fingerprint {
+        world::fingerprint(payload)
+    }
+}
+
+/// Makes a test of every sentence of the suite.
+#[macro_export]
+macro_rules! contract {
+    ($fixture:ty) => {
+        $crate::contract!(@module $fixture, admission:
+            c1_two_scopes_never_meet
+            c2_what_was_acknowledged_survives_a_crash
+            c2_a_call_of_many_is_durable_as_a_whole
+            c3_of_many_at_once_exactly_one_is_accepted
+            c3_the_second_in_one_call_is_a_concurrent_duplicate_of_the_first
+            c4_the_window_runs_from_first_sight_and_does_not_slide
+            c4_a_sliding_window_begins_anew_with_every_sight
+            c4_for_ever_never_ends
+            c4_a_crash_neither_opens_nor_extends_a_window
+            c5_neighbours_beyond_64_bit_floats_differ
+            c7_a_former_rule_still_finds_the_original_and_both_keys_are_claimed
+            c7_the_earliest_sight_wins
+            c8_a_closed_store_admits_nothing
+            inv_2_a_claim_names_a_message_that_exists
+            inv_9_a_claim_inside_its_window_outlives_every_sweep
+        );
+        $crate::contract!(@module $fixture, conflicts:
+            c6_suppress_records_a_flagged_duplicate_with_its_body
+            c6_accept_makes_a_message_whose_repeat_is_its_duplicate
+            c6_reject_creates_nothing
+            c6_quarantine_holds_until_a_person_releases
+            c6_quarantine_holds_until_a_person_discards
+            c6_the_difference_is_kept
+            d4_a_suppressed_request_is_released_once
+            d4_what_is_no_duplicate_cannot_be_released
+            inv_1_one_live_claim_per_key_and_fingerprint
+        );
+        $crate::contract!(@module $fixture, duplicates:
+            d1_a_duplicate_is_recorded_and_linked_and_never_delivered
+            d1_another_payload_is_kept
+            d2_a_duplicate_starts_exactly_the_failed_deliveries_again
+            d2_what_a_person_cancelled_or_a_receiver_rejected_stays
+            d2_a_disabled_endpoint_is_not_started_again
+            d2_another_payload_starts_nothing
+            d2_an_original_without_a_route_is_routed_now
+            d2_suppress_turns_it_off
+            d3_the_cause_and_its_evidence_are_recorded
+            d3_a_duplicate_before_the_answer_is_concurrent
+            d5_look_alikes_are_flagged_and_delivered
+            inv_8_counters_equal_requests
+        );
+        $crate::contract!(@module $fixture, send:
+            s1_a_new_call_is_a_message
+            s2_a_repeat_is_the_original_and_sends_nothing
+            s3_another_payload_is_a_conflict
+            s4_without_a_key_every_call_is_new
+            s6_one_key_covers_a_fan_out_and_a_repeat_adds_none
+            s7_the_same_key_twice_in_a_batch_is_one_message
+            d2_a_repeat_of_the_send_api_redrives_only_when_asked
+        );
+        $crate::contract!(@module $fixture, leases:
+            o4_two_leases_never_live_at_once
+            o4_a_lease_that_ran_out_is_recovered_and_its_attempt_recorded
+            o4_a_late_result_is_recorded_and_never_applied
+            o4_a_restart_voids_every_lease
+            o4_many_who_lease_at_once_share_the_work
+            inv_4_a_late_answer_does_not_revive_a_finished_delivery
+            inv_5_an_overtaken_token_changes_nothing
+            inv_6_what_is_not_final_can_always_be_leased_again
+            a_lane_gets_no_more_than_its_terms
+            no_lane_waits_for_another
+            the_store_says_how_long_until_something_is_due
+        );
+        $crate::contract!(@module $fixture, deliveries:
+            d3_attempts_carry_their_trigger_and_their_numbers_go_on
+            inv_3_a_delivery_is_unique_per_message_and_connection
+            inv_7_a_finished_attempt_survives_a_crash
+            a_retry_is_due_when_its_time_has_come
+            a_lease_given_back_burns_no_attempt
+            a_retry_that_does_not_count_leaves_the_budget
+            a_held_delivery_waits_for_a_person
+            a_person_retries_what_has_ended
+            a_person_cancels_what_has_not
+            hasten_makes_a_lane_due
+            someone_is_woken_when_something_becomes_due
+            the_parcel_is_delivered_byte_for_byte
+        );
+        $crate::contract!(@module $fixture, history:
+            pages_go_from_the_newest_to_the_oldest_without_gap_or_overlap
+            messages_are_filtered
+            a_messages_status_is_decided_by_its_deliveries
+            requests_are_filtered
+            attempts_are_filtered
+            another_projects_things_are_not_found
+            refused_requests_are_kept_up_to_a_bound
+        );
+        $crate::contract!(@module $fixture, ledger:
+            l1_a_key_is_listed_with_its_counts
+            l1_a_composite_key_is_found_by_any_part
+            l1_a_freed_key_is_new_again_and_the_audit_says_who_and_why
+            l1_a_key_is_freed_in_one_scope_only
+        );
+        $crate::contract!(@module $fixture, configuration:
+            documents_survive_a_crash
+            a_name_is_unique_among_the_living
+            a_change_of_something_else_is_stale
+            numbers_are_never_minted_twice
+        );
+    };
+    (@module $fixture:ty, $module:ident: $($name:ident)*) => {
+        mod $module {
+            #[expect(unused_imports, reason = "the fixture may be named with a path")]
+            use super::*;
+            $(
+                #[test]
+                fn $name() {
+                    $crate::suite::$module::$name::<$fixture>();
+                }
+            )*
+        }
+    };
+}

@@ -1,0 +1,79 @@
+use serde_json::json;
+
+use crate::config::testing::{World, pointers};
+use crate::config::{Connection, ConnectionInput, Origin, Record};
+use crate::ids::{EndpointId, SourceId};
+
+#[test]
+fn a_connection_leads_from_a_source_or_from_event_types() {
+    let mut world = World::new();
+    let source = SourceId::from_number(5);
+    let endpoint = EndpointId::from_number(6);
+    let from_source =
+        world.connection(json!({"name": "c", "source_id": source, "endpoint_id": endpoint}));
+    assert_eq!(from_source.from, Origin::Source(source));
+    let by_type = world.connection(
+        json!({"name": "d", "event_types": ["order.*"], "endpoint_id": endpoint, "rules": []}),
+    );
+    assert_eq!(by_type.public()["event_types"], json!(["order.*"]));
+    assert_eq!(by_type.public()["rules"], json!([]));
+    for connection in [from_source, by_type] {
+        assert_eq!(
+            Connection::from_stored(&connection.to_stored()).unwrap(),
+            connection
+        );
+    }
+}
+
+#[test]
+fn every_bad_field_is_named_at_once() {
+    let mut world = World::new();
+    let unknown = SourceId::from_number(404);
+    let nowhere = EndpointId::from_number(404);
+    let somewhere = EndpointId::from_number(6);
+    for (input, refused) in [
+        (json!({}), vec!["/name", "/source_id", "/endpoint_id"]),
+        (
+            json!({"name": "c", "source_id": unknown, "endpoint_id": nowhere}),
+            vec!["/source_id", "/endpoint_id"],
+        ),
+        (
+            json!({"name": "c", "source_id": SourceId::from_number(5), "event_types": ["*"],
+                "endpoint_id": somewhere}),
+            vec!["/event_types"],
+        ),
+        (
+            json!({"name": "c", "event_types": [], "endpoint_id": somewhere}),
+            vec!["/event_types"],
+        ),
+        (
+            json!({"name": "c", "event_types": ["*"], "endpoint_id": somewhere,
+                "rules": [{"type": "filter"}]}),
+            vec!["/rules"],
+        ),
+        (
+            json!({"source_id": "ep_1", "rule": []}),
+            vec!["/rule", "/source_id"],
+        ),
+    ] {
+        let built = ConnectionInput::from_json(input.clone());
+        let errors = built
+            .and_then(|input| world.try_connection(input, None))
+            .unwrap_err();
+        assert_eq!(pointers(errors), refused, "{input}");
+    }
+}
+
+#[test]
+fn a_patch_may_turn_a_source_into_event_types() {
+    let mut world = World::new();
+    let connection = world.connection(json!({
+        "name": "c", "source_id": SourceId::from_number(5),
+        "endpoint_id": EndpointId::from_number(6), "paused": true,
+    }));
+    let input = ConnectionInput::patched(&connection, json!({"event_types": ["*"]})).unwrap();
+    let changed = world.try_connection(input, Some(&connection)).unwrap();
+    assert!(matches!(changed.from, Origin::EventTypes(_)));
+    assert_eq!(changed.id, connection.id);
+    assert!(changed.paused);
+}
