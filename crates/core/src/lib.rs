@@ -8,6 +8,7 @@ mod digest;
 
 pub mod address;
 pub mod admission;
+pub mod arrive;
 pub mod cause;
 pub mod claim;
 pub mod config;

@@ -1,1 +1,22 @@
-//! Skeleton.
+//! The loops that deliver: lease what is due, attempt it, record what came of it.
+//!
+//! Everything that can be decided is decided elsewhere: when to look for work and how many may be
+//! under way by `core::delivery::scheduler`, whether an attempt is made and what its end means by
+//! `core::delivery::verdict`, what a delivery becomes by its lifecycle inside the store. What is
+//! left here is to wait, to send and to tell, and to lose nothing on the way: a result is told to
+//! the store until it is taken, a slot comes back even from an attempt that panics, and whatever
+//! is lost with the process is found by the store when its lease ends.
+
+mod attempt;
+mod destination;
+mod directory;
+mod handle;
+mod leasing;
+mod record;
+mod request;
+mod settings;
+mod shared;
+
+pub use directory::{Directory, ReadyEndpoint, Saving};
+pub use handle::{Drained, Engine, EngineHandle};
+pub use settings::Settings;

@@ -2,6 +2,8 @@
 
 pub mod attempt;
 pub mod lifecycle;
+pub mod scheduler;
+pub mod verdict;
 
 use std::fmt;
 

@@ -57,16 +57,14 @@ pub fn dropped_reserved(custom: &[(String, String)]) -> Vec<String> {
 }
 
 /// The names that the original's `Connection` headers declare to be hop-by-hop, in lower case.
-pub(super) fn listed_in_connection(headers: &[(String, Vec<u8>)]) -> Vec<String> {
+pub(super) fn listed_in_connection(headers: &[(String, String)]) -> Vec<String> {
     let mut listed = Vec::new();
     for (_, value) in headers
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
     {
-        let names = value
-            .split(|byte| *byte == b',')
-            .map(|name| name.trim_ascii());
-        listed.extend(names.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()));
+        let names = value.split(',').map(str::trim);
+        listed.extend(names.map(str::to_ascii_lowercase));
     }
     listed
 }

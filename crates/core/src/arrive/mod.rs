@@ -1,0 +1,40 @@
+//! From a request to what it asks of the ledger, as plain data: the step before the decision.
+//!
+//! Everything that can be known of an arrival without asking a store is worked out here: whether
+//! it is from whom it says it is (K7), its key under the rule of today and those of before (C7),
+//! what its payload looks like, where it would go. What is left to the store is one call.
+
+mod inbound;
+mod outbound;
+
+pub use inbound::{Asked, Intake, Received, Refused, Routes};
+pub use outbound::{Call, outbound, send_checksum};
+
+use sha2::{Digest, Sha256};
+
+use crate::claim::{ClaimKey, ClaimKind, Scope};
+use crate::fingerprint::Fingerprint;
+use crate::key::Checksum;
+
+/// The bytes by which a scope enters the checksums of its keys (K4). Its ids count; names, which
+/// may change, are no part of it.
+pub fn scope_bytes(scope: &Scope) -> Vec<u8> {
+    scope.to_string().into_bytes()
+}
+
+/// The key by which keyless look-alikes are noticed (D5): it says the same as the fingerprint, and
+/// can equal no key that a rule makes.
+fn look_alike(scope: &Scope, fingerprint: Fingerprint) -> ClaimKey {
+    let scope_bytes = scope_bytes(scope);
+    let mut hash = Sha256::new_with_prefix(b"hooklatch-look-alike-v1");
+    hash.update(crate::fingerprint::length_prefix(scope_bytes.len()));
+    hash.update(&scope_bytes);
+    hash.update(fingerprint.as_bytes());
+    ClaimKey {
+        scope: scope.clone(),
+        checksum: Checksum::from_bytes(hash.finalize().into()),
+        fingerprint,
+        parts: Vec::new(),
+        kind: ClaimKind::LookAlike,
+    }
+}

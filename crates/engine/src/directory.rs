@@ -1,0 +1,127 @@
+//! What the engine needs to know of the configuration.
+//!
+//! An attempt must not wait for a lock or a query to learn where it goes, so an endpoint comes
+//! ready for the wire: its URL parsed, its secrets opened. The server builds these once per change
+//! of the configuration.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hooklatch_core::config::Endpoint;
+use hooklatch_core::ids::{EndpointId, ProjectId};
+use hooklatch_core::seal::{Opener, SealingKey};
+use hooklatch_core::signature::SigningSecret;
+use hooklatch_core::time::Timestamp;
+use hooklatch_egress::Target;
+use http::Method;
+use url::Url;
+
+/// A change of the configuration under way.
+pub type Saving<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// The configuration as it is now. All but `disable_endpoint` are called for each attempt or from
+/// the store's own threads, and answer at once.
+pub trait Directory: Send + Sync + 'static {
+    /// An endpoint; none if it was deleted.
+    fn endpoint(&self, id: EndpointId) -> Option<Arc<ReadyEndpoint>>;
+
+    /// What signs a send to a bare URL that brings no secret of its own.
+    fn project_secret(&self, project: ProjectId) -> Option<Arc<[SigningSecret]>>;
+
+    /// The secret that a send to a bare URL brought, as its message keeps it.
+    fn open_secret(&self, project: ProjectId, sealed: &str) -> Option<SigningSecret>;
+
+    /// Lets an endpoint take nothing more, as it said that it is gone. Called once for each of its
+    /// answers that say so, several of which may be under way at once.
+    fn disable_endpoint(&self, id: EndpointId, reason: String) -> Saving<'_>;
+}
+
+/// An endpoint with all that an attempt needs.
+#[derive(Debug)]
+pub struct ReadyEndpoint {
+    endpoint: Endpoint,
+    wiring: Result<Wiring, String>,
+}
+
+#[derive(Debug)]
+struct Wiring {
+    method: Method,
+    url: Url,
+    target: Target,
+    /// One for each of the endpoint's, in the same order.
+    secrets: Vec<SigningSecret>,
+}
+
+impl ReadyEndpoint {
+    /// Makes an endpoint ready. One that cannot be, because its secrets were sealed with another
+    /// key, is an endpoint all the same: its attempts fail and say why, and its deliveries wait
+    /// for the key to come back.
+    pub fn new(endpoint: Endpoint, sealing_key: &SealingKey) -> Self {
+        let wiring = wire(&endpoint, sealing_key);
+        Self { endpoint, wiring }
+    }
+
+    /// The endpoint.
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn method(&self) -> Result<&Method, &str> {
+        Ok(&self.wiring()?.method)
+    }
+
+    pub(crate) fn url(&self) -> Result<&Url, &str> {
+        Ok(&self.wiring()?.url)
+    }
+
+    pub(crate) fn target(&self) -> Result<&Target, &str> {
+        Ok(&self.wiring()?.target)
+    }
+
+    /// The secrets that sign at `now`, newest first.
+    pub(crate) fn secrets(&self, now: Timestamp) -> Result<Cow<'_, [SigningSecret]>, &str> {
+        let secrets = &self.wiring()?.secrets;
+        let sealed = &self.endpoint.secrets;
+        if sealed.iter().all(|secret| secret.is_live(now)) {
+            return Ok(Cow::Borrowed(secrets));
+        }
+        let both = sealed.iter().zip(secrets);
+        let live = both.filter(|(sealed, _)| sealed.is_live(now));
+        Ok(live.map(|(_, secret)| secret.clone()).collect())
+    }
+
+    fn wiring(&self) -> Result<&Wiring, &str> {
+        self.wiring.as_ref().map_err(String::as_str)
+    }
+}
+
+fn wire(endpoint: &Endpoint, sealing_key: &SealingKey) -> Result<Wiring, String> {
+    let method = endpoint.method.parse();
+    let method = method.map_err(|_| format!("{} is no HTTP method", endpoint.method))?;
+    let url: Url = endpoint
+        .url
+        .parse()
+        .map_err(|error| format!("the endpoint's URL cannot be read: {error}"))?;
+    let target =
+        Target::from_url(&url).map_err(|error| format!("the endpoint's URL is no use: {error}"))?;
+    let owner = endpoint.id.to_string();
+    let opener = Opener::new(sealing_key, &owner);
+    let mut secrets = Vec::with_capacity(endpoint.secrets.len());
+    for secret in &endpoint.secrets {
+        let text = opener.open(&secret.sealed);
+        let text = text
+            .map_err(|error| format!("the endpoint's signing secret cannot be opened: {error}"))?;
+        let secret = SigningSecret::parse(text.expose());
+        secrets.push(
+            secret.map_err(|error| format!("the endpoint's signing secret is no use: {error}"))?,
+        );
+    }
+    Ok(Wiring {
+        method,
+        url,
+        target,
+        secrets,
+    })
+}

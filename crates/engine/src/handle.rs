@@ -1,0 +1,99 @@
+//! Starting an engine, and ending it without losing what is under way.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use hooklatch_egress::Sender;
+use hooklatch_store::Deliveries;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::directory::Directory;
+use crate::leasing;
+use crate::settings::Settings;
+use crate::shared::Shared;
+
+/// How long the results of attempts that were cut short may take to be stored.
+const CUT_GRACE: Duration = Duration::from_secs(5);
+
+/// The loops that deliver.
+#[derive(Debug, Clone, Copy)]
+pub struct Engine;
+
+/// A running engine. It runs until its stop token is cancelled or it is drained; dropping the
+/// handle alone ends nothing.
+pub struct EngineHandle {
+    shared: Arc<Shared>,
+    leasing: JoinHandle<()>,
+}
+
+/// How an engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every attempt came to its own end.
+    Complete,
+    /// Time was up for some attempts: their outcome is recorded as uncertain.
+    CutShort {
+        /// How many.
+        attempts: usize,
+    },
+}
+
+impl Engine {
+    /// Starts to deliver what is due in `store`, within the runtime of the caller. Once `stop` is
+    /// cancelled nothing more is leased, and attempts under way go on to their end.
+    pub fn start(
+        store: Arc<dyn Deliveries>,
+        directory: Arc<dyn Directory>,
+        sender: Sender,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> EngineHandle {
+        let stop = stop.child_token();
+        let shared = Shared::new(store, directory, sender, &settings, stop);
+        let shared = Arc::new(shared);
+        // The store may outlive the engine, and must not keep it alive.
+        let weak = Arc::downgrade(&shared);
+        let wake = move || {
+            if let Some(shared) = Weak::upgrade(&weak) {
+                shared.wake();
+            }
+        };
+        shared.store.on_work(Arc::new(wake));
+        let leasing = tokio::spawn(leasing::run(Arc::clone(&shared)));
+        EngineHandle { shared, leasing }
+    }
+}
+
+impl EngineHandle {
+    /// Attempts under way.
+    pub fn in_flight(&self) -> usize {
+        self.shared.scheduler().in_flight()
+    }
+
+    /// Leases nothing more, gives back what was leased and not begun, and lets attempts under way
+    /// end. Those that have not after `patience` are cut short.
+    pub async fn drain(self, patience: Duration) -> Drained {
+        let deadline = Instant::now() + patience;
+        self.shared.stop.cancel();
+        // The loop ends by itself but for a store that does not answer; then there is nothing to
+        // give back.
+        let ended = async {
+            let _ = self.leasing.await;
+            self.shared.idle().await;
+        };
+        if timeout_at(deadline, ended).await.is_ok() {
+            return Drained::Complete;
+        }
+        let attempts = self.shared.scheduler().in_flight();
+        tracing::warn!(
+            attempts,
+            "time is up for attempts under way; they are cut short"
+        );
+        self.shared.cut.cancel();
+        // What is not stored by then is found again when its lease ends.
+        let _ = timeout_at(deadline + CUT_GRACE, self.shared.idle()).await;
+        Drained::CutShort { attempts }
+    }
+}

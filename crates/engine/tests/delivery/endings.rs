@@ -1,0 +1,189 @@
+//! How the engine ends, and what it survives: a store that fails, a crash, a panic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hooklatch_core::delivery::attempt::AttemptOutcome;
+use hooklatch_core::delivery::lifecycle::Command;
+use hooklatch_core::delivery::{DeliveryStatus, Lane, Reason, Trigger};
+use hooklatch_core::ids::{DeliveryId, ProjectId};
+use hooklatch_core::time::Millis;
+use hooklatch_engine::Drained;
+use hooklatch_store::memory::MemoryStore;
+use hooklatch_store::{
+    Answer, Commanded, Deliveries, FinishAttempt, Finished, LeaseRequest, Leases, StoreError, Wake,
+};
+use serde_json::json;
+
+use crate::receiver::{Receiver, Reply};
+use crate::world::{Event, World};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A store that fails so many times, and then works.
+struct Failing {
+    store: Arc<MemoryStore>,
+    leases: AtomicUsize,
+    finishes: AtomicUsize,
+}
+
+fn fails(left: &AtomicUsize) -> bool {
+    let take = |left: usize| left.checked_sub(1);
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+        .is_ok()
+}
+
+fn unavailable<'a, T: Send + 'a>() -> Answer<'a, T> {
+    Box::pin(std::future::ready(Err(StoreError::Unavailable(None))))
+}
+
+impl Deliveries for Failing {
+    fn lease(&self, request: LeaseRequest) -> Answer<'_, Leases> {
+        if fails(&self.leases) {
+            return unavailable();
+        }
+        self.store.lease(request)
+    }
+
+    fn finish(&self, finish: FinishAttempt) -> Answer<'_, Finished> {
+        if fails(&self.finishes) {
+            return unavailable();
+        }
+        self.store.finish(finish)
+    }
+
+    fn command(
+        &self,
+        project: ProjectId,
+        delivery: DeliveryId,
+        command: Command,
+    ) -> Answer<'_, Commanded> {
+        self.store.command(project, delivery, command)
+    }
+
+    fn hasten(&self, lane: Lane) -> Answer<'_, ()> {
+        self.store.hasten(lane)
+    }
+
+    fn on_work(&self, wake: Wake) {
+        self.store.on_work(wake);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_loses_no_result_and_repeats_no_request() {
+    let world = World::new();
+    let receiver = Receiver::answering(200).await;
+    let (endpoint, _) = world.endpoint(1, json!({"url": receiver.url("/")}));
+    let failing = Arc::new(Failing {
+        store: Arc::clone(&world.store),
+        leases: AtomicUsize::new(2),
+        finishes: AtomicUsize::new(2),
+    });
+    let _engine = world.engine_on(Arc::clone(&failing) as Arc<dyn Deliveries>);
+    let message = world.event_for(endpoint).await;
+    let delivery = world
+        .delivery_with(message, DeliveryStatus::Delivered)
+        .await;
+    assert_eq!((delivery.attempts, receiver.seen().len()), (1, 1));
+    assert_eq!(failing.leases.load(Ordering::SeqCst), 0);
+    assert_eq!(failing.finishes.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn draining_lets_an_attempt_end_and_starts_no_other() {
+    let world = World::new();
+    let receiver = Receiver::start(|_| Reply::Hang).await;
+    let settings = json!({"url": receiver.url("/"), "rate_limit": {"concurrency": 1}});
+    let (endpoint, _) = world.endpoint(1, settings);
+    let engine = world.engine();
+    let under_way = world.event_for(endpoint).await;
+    let waiting = world.event_for(endpoint).await;
+    receiver.has_seen(1).await;
+    let drain = tokio::spawn(engine.drain(PATIENCE));
+    tokio::task::yield_now().await;
+    receiver.release();
+    assert_eq!(drain.await.unwrap(), Drained::Complete);
+    let delivered = world.delivery(under_way).await;
+    assert_eq!(delivered.state.status(), DeliveryStatus::Delivered);
+    let pending = world.delivery(waiting).await;
+    assert_eq!(pending.state.status(), DeliveryStatus::Pending);
+    assert_eq!((pending.attempts, receiver.seen().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn o5_an_attempt_that_outlasts_the_drain_is_recorded_as_uncertain() {
+    let world = World::new();
+    let receiver = Receiver::start(|_| Reply::Hang).await;
+    let url = receiver.url("/");
+    let (endpoint, _) = world.endpoint(1, json!({"url": url, "on_uncertain": "hold"}));
+    let engine = world.engine();
+    let message = world.event_for(endpoint).await;
+    receiver.has_seen(1).await;
+    let drained = engine.drain(Duration::ZERO).await;
+    assert_eq!(drained, Drained::CutShort { attempts: 1 });
+    let held = world.delivery(message).await;
+    assert_eq!(held.state.reason(), Some(Reason::Uncertain));
+    let attempt = world.attempts(message).await.remove(0);
+    assert_eq!(attempt.outcome, AttemptOutcome::Uncertain);
+}
+
+#[tokio::test]
+async fn o5_an_attempt_lost_with_its_process_is_held_or_recovered() {
+    let world = World::new();
+    let receiver = Receiver::start(|count| match count {
+        1 | 2 => Reply::Hang,
+        _ => Reply::Answer(200, Vec::new()),
+    })
+    .await;
+    let url = receiver.url("/");
+    let (hold, _) = world.endpoint(1, json!({"url": url, "on_uncertain": "hold"}));
+    let (retry, _) = world.endpoint(2, json!({"url": url}));
+    let _engine = world.engine();
+    let held = world.event_for(hold).await;
+    let recovered = world.event_for(retry).await;
+    receiver.has_seen(2).await;
+
+    let after = world.after_a_crash();
+    let _engine = after.engine();
+    let held_delivery = after.delivery_with(held, DeliveryStatus::Held).await;
+    assert_eq!(held_delivery.attempts, 1);
+    after
+        .delivery_with(recovered, DeliveryStatus::Delivered)
+        .await;
+    assert_eq!(receiver.seen().len(), 3);
+    let attempts = after.attempts(recovered).await;
+    let ends: Vec<_> = attempts
+        .iter()
+        .map(|attempt| (attempt.trigger, attempt.outcome))
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            (Trigger::First, AttemptOutcome::Uncertain),
+            (Trigger::Recovery, AttemptOutcome::Delivered),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_leaks_no_slot_and_is_recovered_when_its_lease_ends() {
+    let world = World::new();
+    let receiver = Receiver::answering(200).await;
+    world.directory.panic_once.store(true, Ordering::SeqCst);
+    let engine = world.engine();
+    let url = receiver.url("/");
+    let message = world.arrive(Event::to_url(url, None)).await.message_id;
+    while engine.in_flight() > 0 || world.directory.panic_once.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    world.advance(Millis::from_seconds(41));
+    world
+        .delivery_with(message, DeliveryStatus::Delivered)
+        .await;
+    assert_eq!(receiver.seen().len(), 1);
+    let attempts = world.attempts(message).await;
+    assert_eq!(attempts[1].trigger, Trigger::Recovery);
+    assert_eq!(engine.drain(PATIENCE).await, Drained::Complete);
+}

@@ -1,0 +1,13 @@
+//! The engine end to end: the in-memory store on a clock that tests set, and receivers on real
+//! sockets of this machine.
+
+#[cfg(test)]
+mod attempts;
+#[cfg(test)]
+mod endings;
+#[cfg(test)]
+mod endpoints;
+#[cfg(test)]
+mod receiver;
+#[cfg(test)]
+mod world;

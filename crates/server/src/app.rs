@@ -1,0 +1,137 @@
+//! What every handler shares: the store, the configuration, the limits.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooklatch_core::address::Reach;
+use hooklatch_core::limits::BODY_BYTES_MAX;
+use hooklatch_store::Store;
+use tokio::sync::Semaphore;
+
+use crate::body;
+use crate::directory::Directory;
+use crate::edge::CallNames;
+use crate::ingest::RefusalLog;
+
+/// How the HTTP surface behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where this gateway is reached from outside, for ingest URLs; without it the `Host` header
+    /// of whoever asks says so.
+    pub public_url: Option<String>,
+    /// How far endpoints may reach.
+    pub reach: Reach,
+    /// The largest body of a call of the API.
+    pub api_body_bytes_max: usize,
+    /// How long a body may take from its first byte to its last.
+    pub body_timeout: Duration,
+    /// Requests under way at once.
+    pub flights_max: usize,
+    /// Bytes of all bodies under way together.
+    pub body_memory_bytes: usize,
+    /// Refused requests that are logged per source and second; more are only counted.
+    pub refusals_per_second: u32,
+    /// How long the store may take to say that it is ready.
+    pub ready_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            reach: Reach::PublicOnly,
+            api_body_bytes_max: BODY_BYTES_MAX,
+            body_timeout: Duration::from_secs(30),
+            flights_max: 4_096,
+            body_memory_bytes: 256 * 1024 * 1024,
+            refusals_per_second: 100,
+            ready_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Payloads that are compared with their originals' at once, behind the answers.
+const COMPARISONS_MAX: usize = 64;
+
+/// Shared by all handlers; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What an [`App`] holds.
+pub struct Inner {
+    store: Arc<dyn Store>,
+    directory: Arc<Directory>,
+    settings: Settings,
+    call_names: CallNames,
+    flights: Arc<Semaphore>,
+    body_memory: Arc<Semaphore>,
+    comparisons: Arc<Semaphore>,
+    refusals: RefusalLog,
+}
+
+impl App {
+    /// The surface over a store and its configuration.
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            directory,
+            call_names: CallNames::new(rand::random()),
+            flights: Arc::new(Semaphore::new(settings.flights_max)),
+            body_memory: Arc::new(Semaphore::new(body::shares(settings.body_memory_bytes))),
+            comparisons: Arc::new(Semaphore::new(COMPARISONS_MAX)),
+            refusals: RefusalLog::new(settings.refusals_per_second),
+            settings,
+        }))
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Inner {
+    /// What happened, and where it is written.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The configuration.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// How the surface behaves.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Refusals that were answered and, beyond the log's rate, not logged.
+    pub fn refusals_left_out(&self) -> u64 {
+        self.refusals.left_out()
+    }
+
+    pub(crate) fn call_names(&self) -> &CallNames {
+        &self.call_names
+    }
+
+    pub(crate) fn flights(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.flights)
+    }
+
+    pub(crate) fn body_memory(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.body_memory)
+    }
+
+    pub(crate) fn comparisons(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.comparisons)
+    }
+
+    pub(crate) fn refusals(&self) -> &RefusalLog {
+        &self.refusals
+    }
+}

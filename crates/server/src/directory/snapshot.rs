@@ -1,0 +1,335 @@
+//! The configuration at one moment, indexed for every question that a request asks of it.
+//!
+//! A snapshot never changes. Readers share one while the next is made beside it, so that nothing
+//! on the path of an arrival waits for a change of the configuration. What is costly to prepare,
+//! opened secrets above all, is carried over from one snapshot to the next.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use hooklatch_core::arrive::{Intake, Routes};
+use hooklatch_core::config::{ApiKey, Connection, Group, Origin, Project, RecordError, Source};
+use hooklatch_core::delivery::Lane;
+use hooklatch_core::delivery::lifecycle::Destination;
+use hooklatch_core::ids::{ApiKeyId, ConnectionId, EndpointId, GroupId, ProjectId, SourceId};
+use hooklatch_core::routing::{Audience, Route, route_event, route_source};
+use hooklatch_core::seal::{SealError, SealingKey};
+use hooklatch_core::signature::SigningSecret;
+use hooklatch_core::verify::StoredVerifierError;
+use hooklatch_engine::ReadyEndpoint;
+use hooklatch_store::ConfigKind;
+
+use super::Document;
+
+/// Why the stored configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// A document cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A secret does not open.
+    #[error("a secret of {owner} cannot be used: {source}")]
+    Seal {
+        /// Whose secret it is.
+        owner: String,
+        /// What is wrong with it.
+        #[source]
+        source: SealError,
+    },
+    /// A verifier cannot be read.
+    #[error("the verifier of {owner} cannot be used: {source}")]
+    Verifier {
+        /// Whose verifier it is.
+        owner: SourceId,
+        /// What is wrong with it.
+        #[source]
+        source: StoredVerifierError,
+    },
+}
+
+/// A source and what takes its requests in.
+#[derive(Debug)]
+pub struct ReadySource {
+    /// Its settings.
+    pub source: Source,
+    /// Its rules, prepared.
+    pub intake: Intake,
+}
+
+/// What an ingest URL leads to.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The source.
+    pub ready: Arc<ReadySource>,
+    /// Where its messages go now.
+    pub routes: Arc<Routes>,
+}
+
+/// The configuration at one moment.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    revisions: HashMap<(ConfigKind, i64), i64>,
+    projects: BTreeMap<ProjectId, Arc<Project>>,
+    project_secrets: BTreeMap<ProjectId, Arc<[SigningSecret]>>,
+    keys: BTreeMap<ApiKeyId, Arc<ApiKey>>,
+    keys_by_hash: HashMap<[u8; 32], Arc<ApiKey>>,
+    sources: BTreeMap<SourceId, Arc<ReadySource>>,
+    groups: BTreeMap<GroupId, Arc<Group>>,
+    endpoints: BTreeMap<EndpointId, Arc<ReadyEndpoint>>,
+    connections: BTreeMap<ConnectionId, Arc<Connection>>,
+    gates: HashMap<[u8; 32], Gate>,
+    disabled: BTreeMap<ProjectId, Arc<BTreeSet<EndpointId>>>,
+}
+
+impl Snapshot {
+    /// This snapshot with some documents added or replaced, each under its revision.
+    pub fn with(
+        &self,
+        documents: Vec<(Document, i64)>,
+        sealing_key: &SealingKey,
+    ) -> Result<Self, SnapshotError> {
+        let mut next = self.clone();
+        for (document, revision) in documents {
+            next.revisions.insert(document.place(), revision);
+            next.put(document, sealing_key)?;
+        }
+        next.index();
+        Ok(next)
+    }
+
+    fn put(&mut self, document: Document, sealing_key: &SealingKey) -> Result<(), SnapshotError> {
+        match document {
+            Document::Project(project) => {
+                let opened = project.signing_secret(sealing_key);
+                let secret = opened.map_err(sealed(&project.id))?;
+                self.project_secrets.insert(project.id, Arc::new([secret]));
+                self.projects.insert(project.id, Arc::new(project));
+            }
+            Document::ApiKey(key) => {
+                self.keys.insert(key.id, Arc::new(key));
+            }
+            Document::Source(source) => {
+                let opened = source.verifier.open(source.id, sealing_key);
+                let owner = source.id;
+                let verifier =
+                    opened.map_err(|source| SnapshotError::Verifier { owner, source })?;
+                let intake = Intake::new(&source, verifier);
+                self.sources.insert(
+                    source.id,
+                    Arc::new(ReadySource {
+                        source: *source,
+                        intake,
+                    }),
+                );
+            }
+            Document::Group(group) => {
+                self.groups.insert(group.id, Arc::new(group));
+            }
+            Document::Endpoint(endpoint) => {
+                let ready = ReadyEndpoint::new(*endpoint, sealing_key);
+                self.endpoints.insert(ready.endpoint().id, Arc::new(ready));
+            }
+            Document::Connection(connection) => {
+                self.connections.insert(connection.id, Arc::new(connection));
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&mut self) {
+        let living = self.keys.values().filter(|key| key.deleted_at.is_none());
+        self.keys_by_hash = living.map(|key| (key.hash.0, Arc::clone(key))).collect();
+        self.disabled = self.disabled_endpoints();
+        self.gates = self
+            .sources
+            .values()
+            .filter(|ready| ready.source.deleted_at.is_none())
+            .map(|ready| (ready.source.token_hash.0, self.gate_of(ready)))
+            .collect();
+    }
+
+    fn disabled_endpoints(&self) -> BTreeMap<ProjectId, Arc<BTreeSet<EndpointId>>> {
+        let mut disabled: BTreeMap<ProjectId, BTreeSet<EndpointId>> = BTreeMap::new();
+        for endpoint in self.endpoints.values().map(|ready| ready.endpoint()) {
+            if endpoint.disabled.is_some() || endpoint.deleted_at.is_some() {
+                disabled
+                    .entry(endpoint.project)
+                    .or_default()
+                    .insert(endpoint.id);
+            }
+        }
+        disabled
+            .into_iter()
+            .map(|(project, ids)| (project, Arc::new(ids)))
+            .collect()
+    }
+
+    fn gate_of(&self, ready: &Arc<ReadySource>) -> Gate {
+        let source = &ready.source;
+        let routes = Routes {
+            destinations: self.source_destinations(source.id),
+            disabled: self.disabled(source.project),
+        };
+        Gate {
+            ready: Arc::clone(ready),
+            routes: Arc::new(routes),
+        }
+    }
+
+    /// Where messages of a source go now.
+    pub fn source_destinations(&self, source: SourceId) -> Vec<Destination> {
+        let connections = self.connections.values().map(|connection| &**connection);
+        let endpoint = |id| self.any_endpoint(id).map(|ready| ready.endpoint());
+        let routes = route_source(source, connections, endpoint);
+        routes.into_iter().map(destination).collect()
+    }
+
+    /// Where a message of the send API goes now.
+    pub fn send_destinations(
+        &self,
+        project: ProjectId,
+        audience: Audience<'_>,
+        event_type: Option<&str>,
+    ) -> Vec<Destination> {
+        let routes = match audience {
+            Audience::Endpoint(id) => {
+                let named = self.endpoint(project, id).into_iter();
+                route_event(
+                    audience,
+                    event_type,
+                    &[],
+                    named.map(|ready| ready.endpoint()),
+                )
+            }
+            Audience::Tenant(_) | Audience::Broadcast => {
+                let by_event = |connection: &&Connection| match connection.from {
+                    Origin::EventTypes(_) => connection.project == project,
+                    Origin::Source(_) => false,
+                };
+                let connections: Vec<&Connection> = self
+                    .connections
+                    .values()
+                    .map(|one| &**one)
+                    .filter(by_event)
+                    .collect();
+                let endpoints = self.endpoints(project).map(|ready| ready.endpoint());
+                route_event(audience, event_type, &connections, endpoints)
+            }
+        };
+        routes.into_iter().map(destination).collect()
+    }
+
+    /// The project's endpoints that take nothing now.
+    pub fn disabled(&self, project: ProjectId) -> Arc<BTreeSet<EndpointId>> {
+        self.disabled.get(&project).cloned().unwrap_or_default()
+    }
+
+    /// What the ingest URL with this token's hash leads to.
+    pub fn gate(&self, token_hash: &[u8; 32]) -> Option<&Gate> {
+        self.gates.get(token_hash)
+    }
+
+    /// The living API key with this hash.
+    pub fn api_key(&self, hash: &[u8; 32]) -> Option<&Arc<ApiKey>> {
+        self.keys_by_hash.get(hash)
+    }
+
+    /// Every project.
+    pub fn projects(&self) -> impl DoubleEndedIterator<Item = &Arc<Project>> {
+        self.projects.values()
+    }
+
+    /// What signs the sends of a project to bare URLs.
+    pub fn project_secrets(&self, project: ProjectId) -> Option<&Arc<[SigningSecret]>> {
+        self.project_secrets.get(&project)
+    }
+
+    /// Every living API key of a project.
+    pub fn api_keys(&self, project: ProjectId) -> impl DoubleEndedIterator<Item = &Arc<ApiKey>> {
+        let own = move |key: &&Arc<ApiKey>| key.project == project && key.deleted_at.is_none();
+        self.keys.values().filter(own)
+    }
+
+    /// Every living source of a project, the oldest first.
+    pub fn sources(
+        &self,
+        project: ProjectId,
+    ) -> impl DoubleEndedIterator<Item = &Arc<ReadySource>> {
+        self.sources.values().filter(move |ready| {
+            ready.source.project == project && ready.source.deleted_at.is_none()
+        })
+    }
+
+    /// A living source of a project.
+    pub fn source(&self, project: ProjectId, id: SourceId) -> Option<&Arc<ReadySource>> {
+        self.sources
+            .get(&id)
+            .filter(|ready| ready.source.project == project && ready.source.deleted_at.is_none())
+    }
+
+    /// Every group of a project.
+    pub fn groups(&self, project: ProjectId) -> impl DoubleEndedIterator<Item = &Arc<Group>> {
+        self.groups
+            .values()
+            .filter(move |group| group.project == project)
+    }
+
+    /// Every living endpoint of a project, the oldest first.
+    pub fn endpoints(
+        &self,
+        project: ProjectId,
+    ) -> impl DoubleEndedIterator<Item = &Arc<ReadyEndpoint>> {
+        self.endpoints.values().filter(move |ready| {
+            let endpoint = ready.endpoint();
+            endpoint.project == project && endpoint.deleted_at.is_none()
+        })
+    }
+
+    /// A living endpoint of a project.
+    pub fn endpoint(&self, project: ProjectId, id: EndpointId) -> Option<&Arc<ReadyEndpoint>> {
+        self.any_endpoint(id)
+            .filter(|ready| ready.endpoint().project == project)
+    }
+
+    /// Every living connection of a project, the oldest first.
+    pub fn connections(
+        &self,
+        project: ProjectId,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Connection>> {
+        self.connections.values().filter(move |connection| {
+            connection.project == project && connection.deleted_at.is_none()
+        })
+    }
+
+    /// A living connection of a project.
+    pub fn connection(&self, project: ProjectId, id: ConnectionId) -> Option<&Arc<Connection>> {
+        self.connections
+            .get(&id)
+            .filter(|connection| connection.project == project && connection.deleted_at.is_none())
+    }
+
+    /// A living endpoint of any project.
+    pub(super) fn any_endpoint(&self, id: EndpointId) -> Option<&Arc<ReadyEndpoint>> {
+        self.endpoints
+            .get(&id)
+            .filter(|ready| ready.endpoint().deleted_at.is_none())
+    }
+
+    pub(super) fn revision(&self, place: (ConfigKind, i64)) -> Option<i64> {
+        self.revisions.get(&place).copied()
+    }
+}
+
+fn sealed(owner: &impl ToString) -> impl FnOnce(SealError) -> SnapshotError {
+    let owner = owner.to_string();
+    move |source| SnapshotError::Seal { owner, source }
+}
+
+fn destination(route: Route) -> Destination {
+    Destination {
+        endpoint_id: Some(route.endpoint),
+        connection_id: route.connection,
+        lane: Lane::of_endpoint(route.endpoint),
+        suffix_webhook_id: route.suffix_webhook_id,
+    }
+}

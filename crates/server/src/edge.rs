@@ -1,0 +1,105 @@
+//! What every request passes on its way in, and every answer on its way out.
+//!
+//! Each answer names its request, so that a caller's report leads to a line of the log; and there
+//! is a bound to what is under way at once, so that a flood is turned away instead of filling the
+//! memory.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hooklatch_core::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::app::App;
+use crate::problem::{Kind, Problem};
+
+/// The header that names a request.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names calls that leave no record of their own: unique within the process by a counter, and
+/// between processes by chance.
+#[derive(Debug)]
+pub struct CallNames {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl CallNames {
+    /// Names that start with this process's own number, drawn at random.
+    pub fn new(process: u64) -> Self {
+        Self {
+            process,
+            next: AtomicU64::new(1),
+        }
+    }
+
+    fn next(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("call_{:016x}-{number}", self.process)
+    }
+}
+
+/// Bounds what is under way, and names every answer.
+pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let answer = match admit(&app, request.headers()) {
+        Ok(flight) => {
+            let answer = next.run(request).await;
+            drop(flight);
+            answer
+        }
+        Err(problem) => problem.into_response(),
+    };
+    named(answer, || app.call_names().next())
+}
+
+fn admit(app: &App, headers: &HeaderMap) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
+    check_headers(headers)?;
+    app.flights().try_acquire_owned().map_err(|_| {
+        Problem::unavailable(
+            "too many requests are under way; nothing was recorded, repeating is safe",
+        )
+    })
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let lines = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    if headers.len() > HEADERS_MAX || lines.sum::<usize>() > HEADER_BYTES_MAX {
+        let detail = format!(
+            "a request may have at most {HEADERS_MAX} headers with {HEADER_BYTES_MAX} bytes in all"
+        );
+        return Err(Problem::new(Kind::HeadersTooLarge, detail));
+    }
+    Ok(())
+}
+
+/// Gives the answer its name, unless the handler gave it the id of what it recorded, and writes
+/// out a problem under that name.
+fn named(mut answer: Response, name: impl FnOnce() -> String) -> Response {
+    let known = answer
+        .headers()
+        .get(X_REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
+    let id = known.map_or_else(name, str::to_owned);
+    if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
+        answer = written_out(problem, &id, answer.headers());
+    }
+    if let Ok(value) = HeaderValue::try_from(id) {
+        answer.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    answer
+}
+
+/// The problem's answer, with the headers that the router added, `Allow` above all.
+fn written_out(problem: Problem, id: &str, added: &HeaderMap) -> Response {
+    let mut answer = problem.into_answer(id);
+    for (name, value) in added {
+        if !answer.headers().contains_key(name) {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    answer
+}

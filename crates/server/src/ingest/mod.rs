@@ -1,0 +1,230 @@
+//! Takes in what providers send.
+//!
+//! The order is a promise (K7): who sent it comes before every other question, and nothing is
+//! asked of the store for a request that is not let in. What is let in costs one call of the
+//! store, and is answered when that has made it durable (C2).
+
+pub(crate) mod answer;
+mod difference;
+mod refusal;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use bytes::Bytes;
+use hooklatch_core::admission::{Admission, Arrival};
+use hooklatch_core::arrive::Asked;
+use hooklatch_core::message::Envelope;
+use hooklatch_core::time::Timestamp;
+use hooklatch_core::token::token_hash;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+
+pub(crate) use difference::{Difference, difference, keep_difference};
+pub(crate) use refusal::RefusalLog;
+
+use crate::app::App;
+use crate::body;
+use crate::directory::Gate;
+use crate::problem::{Kind, Problem};
+use refusal::Refusal;
+
+/// How long a sender shall wait while its source is paused, in seconds.
+const PAUSE_SECONDS: u32 = 30;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/ingest/{token}", any(ingest))
+        .route("/ingest/{token}/", any(ingest))
+        .route("/ingest/{token}/{*rest}", any(ingest))
+}
+
+async fn ingest(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some((gate, rest)) = gate_of(&app, parts.uri.path()) else {
+        return unknown_token().into_response();
+    };
+    let arrived = Arrived {
+        received_at: app.store().now(),
+        envelope: envelope(&parts, rest),
+        gate,
+        app,
+    };
+    match arrived.take(body).await {
+        Ok(answer) => answer,
+        Err(refusal) => refusal.answer().await,
+    }
+}
+
+/// The source that a path leads to, and the rest of the path behind the token.
+fn gate_of<'p>(app: &App, path: &'p str) -> Option<(Gate, &'p str)> {
+    let path = path.strip_prefix("/ingest/")?;
+    let (token, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+    let gate = app.directory().snapshot().gate(&token_hash(token))?.clone();
+    Some((gate, rest))
+}
+
+fn unknown_token() -> Problem {
+    let detail = "no source has this ingest URL; copy the URL from GET /v1/sources";
+    Problem::new(Kind::NotFound, detail)
+}
+
+fn envelope(parts: &Parts, rest: &str) -> Envelope {
+    Envelope {
+        method: parts.method.as_str().to_owned(),
+        path: rest.to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: lines(&parts.headers),
+    }
+}
+
+/// Every header line; a value that is not UTF-8 byte by byte as Latin-1.
+fn lines(headers: &HeaderMap) -> Vec<(String, String)> {
+    let line = |(name, value): (&header::HeaderName, &HeaderValue)| {
+        (name.as_str().to_owned(), text_of(value))
+    };
+    headers.iter().map(line).collect()
+}
+
+fn text_of(value: &HeaderValue) -> String {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value
+            .as_bytes()
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect(),
+    }
+}
+
+/// A request for a source that there is.
+struct Arrived {
+    app: App,
+    gate: Gate,
+    envelope: Envelope,
+    received_at: Timestamp,
+}
+
+impl Arrived {
+    async fn take(self, body: Body) -> Result<Response, Refusal> {
+        let bytes_max = match self.check_door() {
+            Ok(bytes_max) => bytes_max,
+            Err(problem) => return Err(self.refused_before_verification(problem)),
+        };
+        // The share of memory is held until the answer: the store holds the bytes as long.
+        let (bytes, _share) = match body::read(body, bytes_max, &self.app).await {
+            Ok(whole) => (whole.bytes, whole.share),
+            Err(problem) => return Err(self.refused_before_verification(problem)),
+        };
+        let Self {
+            app,
+            gate,
+            envelope,
+            received_at,
+        } = self;
+        let received = gate
+            .ready
+            .intake
+            .receive(envelope, bytes, received_at, &gate.routes);
+        let envelope = received.envelope;
+        match received.outcome {
+            // A store that cannot take the event cannot take the refusal either (C8).
+            Ok(asked) => admit(&app, &gate, asked).await.map_err(Refusal::because_of),
+            Err(refused) => Err(Refusal::of(&refused).logged(app, &gate, envelope, received_at)),
+        }
+    }
+
+    /// What can be said before the body is read; else the largest body that is taken.
+    fn check_door(&self) -> Result<usize, Problem> {
+        let source = &self.gate.ready.source;
+        if !source.methods.contains(&self.envelope.method) {
+            return Err(wrong_method(&source.methods));
+        }
+        if source.paused {
+            let detail = "the source is paused; nothing was recorded, repeating is safe";
+            return Err(Problem::unavailable(detail).retry_after(PAUSE_SECONDS));
+        }
+        Ok(source.max_body_bytes)
+    }
+
+    fn refused_before_verification(self, problem: Problem) -> Refusal {
+        let Self {
+            app,
+            gate,
+            envelope,
+            received_at,
+        } = self;
+        // Nobody has proved who sent this, so its credential is masked like any other.
+        let envelope = Arc::new(gate.ready.intake.concealed(envelope));
+        Refusal::because_of(problem).logged(app, &gate, envelope, received_at)
+    }
+}
+
+fn wrong_method(methods: &[String]) -> Problem {
+    let allowed = methods.join(", ");
+    let detail = format!("this source takes {allowed}; its setting \"methods\" says so");
+    let problem = Problem::new(Kind::MethodNotAllowed, detail);
+    match HeaderValue::try_from(allowed) {
+        Ok(allowed) => problem.with_header(header::ALLOW, allowed),
+        Err(_) => problem,
+    }
+}
+
+async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem> {
+    let source = &gate.ready.source;
+    match asked {
+        Asked::One(arrival) => {
+            let seen = Seen::of(&arrival);
+            let admissions = app.store().admit(vec![*arrival]).await?;
+            let admission = the_only(admissions);
+            if let Some(refused) = answer::conflict(&admission) {
+                let difference = difference(app, refused, &seen).await?;
+                return Ok(answer::refused_conflict(&admission, difference));
+            }
+            note_difference(app, &admission, seen).await;
+            Ok(answer::one(&admission, source))
+        }
+        Asked::Batch(arrivals) => {
+            let seen: Vec<Seen> = arrivals.iter().map(Seen::of).collect();
+            let admissions = match arrivals.is_empty() {
+                true => Vec::new(),
+                false => app.store().admit(arrivals).await?,
+            };
+            for (admission, seen) in admissions.iter().zip(seen) {
+                note_difference(app, admission, seen).await;
+            }
+            Ok(answer::batch(&admissions, source))
+        }
+    }
+}
+
+fn the_only(admissions: Vec<Admission>) -> Admission {
+    let mut admissions = admissions.into_iter();
+    let first = admissions.next();
+    first.expect("a store answers each arrival with one admission")
+}
+
+/// What is remembered of an arrival while the store has it, to compare it with its original.
+pub(crate) struct Seen {
+    pub content_type: Option<String>,
+    pub body: Bytes,
+}
+
+impl Seen {
+    pub(crate) fn of(arrival: &Arrival) -> Self {
+        Self {
+            content_type: arrival.envelope.header("content-type").map(str::to_owned),
+            body: arrival.body.clone(),
+        }
+    }
+}
+
+async fn note_difference(app: &App, admission: &Admission, seen: Seen) {
+    if let Some(repeat) = answer::differing(admission) {
+        keep_difference(app, repeat, seen).await;
+    }
+}

@@ -1,0 +1,162 @@
+//! Connections: what goes whither.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hooklatch_core::config::{Connection, ConnectionInput, ConnectionPlace, Scope};
+use hooklatch_core::ids::ConnectionId;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::list::{AskedPage, page};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::directory::{Change, Deciding, Document, Snapshot};
+use crate::json::ApiJson;
+use crate::problem::Problem;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/connections", post(create).put(upsert).get(list))
+        .route(
+            "/v1/connections/{id}",
+            get(show).patch(patch).delete(delete),
+        )
+}
+
+type Shown = Result<(StatusCode, Json<Value>), Problem>;
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    ApiJson(input): ApiJson<ConnectionInput>,
+) -> Shown {
+    caller.require(Scope::Manage)?;
+    let made = app.directory().change(caller.project, |deciding| {
+        built(input.clone(), None, &deciding)
+    });
+    Ok((StatusCode::CREATED, Json(made.await?.public())))
+}
+
+async fn upsert(
+    State(app): State<App>,
+    caller: Caller,
+    ApiJson(input): ApiJson<ConnectionInput>,
+) -> Shown {
+    caller.require(Scope::Manage)?;
+    let saved = app.directory().change(caller.project, |deciding| {
+        let existing = named(&deciding, input.name.as_deref());
+        let status = if existing.is_some() {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
+        let change = built(input.clone(), existing, &deciding)?;
+        Ok(Change {
+            documents: change.documents,
+            answer: (status, change.answer),
+        })
+    });
+    let (status, connection) = saved.await?;
+    Ok((status, Json(connection.public())))
+}
+
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    asked: AskedPage,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Read)?;
+    let snapshot = app.directory().snapshot();
+    let newest_first = snapshot.connections(caller.project).rev();
+    let show = |connection: &&Arc<Connection>| Ok(connection.public());
+    page(asked, newest_first, |connection| connection.id, show).map(Json)
+}
+
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Read)?;
+    let snapshot = app.directory().snapshot();
+    Ok(Json(find(&snapshot, &caller, &id)?.public()))
+}
+
+async fn patch(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    ApiJson(patch): ApiJson<Value>,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Manage)?;
+    let changed = app.directory().change(caller.project, |deciding| {
+        let existing = find(deciding.snapshot, &caller, &id)?;
+        let input = ConnectionInput::patched(existing, patch.clone())?;
+        built(input, Some(existing), &deciding)
+    });
+    Ok(Json(changed.await?.public()))
+}
+
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    caller.require(Scope::Manage)?;
+    let deleted = app.directory().change(caller.project, |deciding| {
+        let existing = find(deciding.snapshot, &caller, &id)?;
+        let now = deciding.making.now;
+        let gone = Connection {
+            deleted_at: Some(now),
+            updated_at: now,
+            ..existing.clone()
+        };
+        Ok(Change {
+            documents: vec![Document::Connection(gone)],
+            answer: (),
+        })
+    });
+    deleted.await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn built(
+    input: ConnectionInput,
+    existing: Option<&Connection>,
+    deciding: &Deciding<'_>,
+) -> Result<Change<Connection>, Problem> {
+    let project = deciding.making.project;
+    let place = ConnectionPlace {
+        new_id: ConnectionId::from_number(deciding.numbers[0]),
+        existing,
+        has_source: &|id| deciding.snapshot.source(project, id).is_some(),
+        has_endpoint: &|id| deciding.snapshot.endpoint(project, id).is_some(),
+    };
+    let connection = input.build(place, &deciding.making)?;
+    let documents = vec![Document::Connection(connection.clone())];
+    Ok(Change {
+        documents,
+        answer: connection,
+    })
+}
+
+fn named<'s>(deciding: &Deciding<'s>, name: Option<&str>) -> Option<&'s Connection> {
+    let name = name?;
+    let mut connections = deciding.snapshot.connections(deciding.making.project);
+    connections
+        .find(|connection| connection.name == name)
+        .map(|connection| &**connection)
+}
+
+fn find<'s>(snapshot: &'s Snapshot, caller: &Caller, id: &str) -> Result<&'s Connection, Problem> {
+    let found = id
+        .parse()
+        .ok()
+        .and_then(|id| snapshot.connection(caller.project, id));
+    found
+        .map(|found| &**found)
+        .ok_or_else(|| Problem::not_found("connection", id))
+}

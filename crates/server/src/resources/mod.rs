@@ -1,0 +1,17 @@
+//! The resources that say what comes from where and goes whither.
+
+mod connections;
+mod endpoints;
+mod list;
+mod sources;
+
+use axum::Router;
+
+use crate::app::App;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .merge(sources::routes())
+        .merge(endpoints::routes())
+        .merge(connections::routes())
+}

@@ -1,0 +1,288 @@
+//! Sources: where providers' webhooks arrive.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hooklatch_core::config::{
+    Connection, Group, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace,
+};
+use hooklatch_core::ids::{GroupId, SourceId};
+use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
+
+use super::list::{AskedPage, page};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::directory::{Change, Deciding, Document, ReadySource, Snapshot, name_taken};
+use crate::json::ApiJson;
+use crate::problem::Problem;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/sources", post(create).put(upsert).get(list))
+        .route("/v1/sources/{id}", get(show).patch(patch).delete(delete))
+        .route("/v1/sources/{id}/pause", post(pause))
+        .route("/v1/sources/{id}/resume", post(resume))
+}
+
+type Shown = Result<(StatusCode, Json<Value>), Problem>;
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    ApiJson(input): ApiJson<SourceInput>,
+) -> Shown {
+    caller.require(Scope::Manage)?;
+    let source = app.directory().change(caller.project, |deciding| {
+        refuse_taken(&deciding, input.name.as_deref())?;
+        built(input.clone(), None, deciding)
+    });
+    let source = source.await?;
+    Ok((StatusCode::CREATED, Json(shown(&app, &headers, &source)?)))
+}
+
+async fn upsert(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    ApiJson(input): ApiJson<SourceInput>,
+) -> Shown {
+    caller.require(Scope::Manage)?;
+    let saved = app.directory().change(caller.project, |deciding| {
+        let existing = named(&deciding, input.name.as_deref()).cloned();
+        let status = if existing.is_some() {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
+        let change = built(input.clone(), existing.as_ref(), deciding)?;
+        Ok(Change {
+            documents: change.documents,
+            answer: (status, change.answer),
+        })
+    });
+    let (status, source) = saved.await?;
+    Ok((status, Json(shown(&app, &headers, &source)?)))
+}
+
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    asked: AskedPage,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Read)?;
+    let snapshot = app.directory().snapshot();
+    let newest_first = snapshot.sources(caller.project).rev();
+    let show = |ready: &&Arc<ReadySource>| shown(&app, &headers, &ready.source);
+    page(asked, newest_first, |ready| ready.source.id, show).map(Json)
+}
+
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Read)?;
+    let snapshot = app.directory().snapshot();
+    let source = find(&snapshot, &caller, &id)?;
+    shown(&app, &headers, source).map(Json)
+}
+
+async fn patch(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    ApiJson(patch): ApiJson<Value>,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Manage)?;
+    let source = app.directory().change(caller.project, |deciding| {
+        let existing = find(deciding.snapshot, &caller, &id)?.clone();
+        let input = SourceInput::patched(&existing, patch.clone())?;
+        built(input, Some(&existing), deciding)
+    });
+    shown(&app, &headers, &source.await?).map(Json)
+}
+
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    caller.require(Scope::Manage)?;
+    let deleted = app.directory().change(caller.project, |deciding| {
+        let source = find(deciding.snapshot, &caller, &id)?;
+        let now = deciding.making.now;
+        let gone = Source {
+            deleted_at: Some(now),
+            updated_at: now,
+            ..source.clone()
+        };
+        // The source first: should the rest be lost, connections from nowhere do no harm.
+        let mut documents = vec![Document::Source(Box::new(gone))];
+        let from_it = |connection: &&Arc<Connection>| match connection.from {
+            Origin::Source(from) => from == source.id,
+            Origin::EventTypes(_) => false,
+        };
+        for connection in deciding
+            .snapshot
+            .connections(caller.project)
+            .filter(from_it)
+        {
+            let connection = Connection::clone(connection);
+            documents.push(Document::Connection(Connection {
+                deleted_at: Some(now),
+                ..connection
+            }));
+        }
+        Ok(Change {
+            documents,
+            answer: (),
+        })
+    });
+    deleted.await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn pause(
+    state: State<App>,
+    caller: Caller,
+    id: Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    set_paused(state, caller, id, headers, true).await
+}
+
+async fn resume(
+    state: State<App>,
+    caller: Caller,
+    id: Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    set_paused(state, caller, id, headers, false).await
+}
+
+async fn set_paused(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    paused: bool,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Manage)?;
+    let source = app.directory().change(caller.project, |deciding| {
+        let existing = find(deciding.snapshot, &caller, &id)?;
+        let now = deciding.making.now;
+        let source = Source {
+            paused,
+            updated_at: now,
+            ..existing.clone()
+        };
+        let documents = vec![Document::Source(Box::new(source.clone()))];
+        Ok(Change {
+            documents,
+            answer: source,
+        })
+    });
+    shown(&app, &headers, &source.await?).map(Json)
+}
+
+/// The source that an input leads to, with the group that is founded or changed by it.
+fn built(
+    input: SourceInput,
+    existing: Option<&Source>,
+    mut deciding: Deciding<'_>,
+) -> Result<Change<Source>, Problem> {
+    let [new_source, new_group] = deciding.numbers;
+    let project = deciding.making.project;
+    let members = |group: &Group| {
+        let mut others = deciding
+            .snapshot
+            .sources(project)
+            .map(|ready| &ready.source);
+        let itself = existing.map(|source| source.id);
+        let count = others
+            .by_ref()
+            .filter(|source| source.group == Some(group.id) && Some(source.id) != itself);
+        count.count()
+    };
+    let group = input.group_name().map(|name| {
+        let known = deciding
+            .snapshot
+            .groups(project)
+            .find(|group| group.name == name);
+        let known = known.map(|group| &**group);
+        GroupFacts {
+            existing: known,
+            other_members: known.map_or(0, members),
+            new_id: GroupId::from_number(new_group),
+        }
+    });
+    let place = SourcePlace {
+        new_id: SourceId::from_number(new_source),
+        existing,
+        group,
+    };
+    let built = input.build(place, &mut deciding.making)?;
+    let mut documents: Vec<Document> = built.group.map(Document::Group).into_iter().collect();
+    documents.push(Document::Source(Box::new(built.source.clone())));
+    Ok(Change {
+        documents,
+        answer: built.source,
+    })
+}
+
+/// The store would refuse the name as well, but only after a new group was stored.
+fn refuse_taken(deciding: &Deciding<'_>, name: Option<&str>) -> Result<(), Problem> {
+    match named(deciding, name) {
+        None => Ok(()),
+        Some(source) => Err(name_taken(&Document::Source(Box::new(source.clone())))),
+    }
+}
+
+fn named<'s>(deciding: &Deciding<'s>, name: Option<&str>) -> Option<&'s Source> {
+    let name = name?;
+    let project = deciding.making.project;
+    let mut sources = deciding
+        .snapshot
+        .sources(project)
+        .map(|ready| &ready.source);
+    sources.find(|source| source.name == name)
+}
+
+fn find<'s>(snapshot: &'s Snapshot, caller: &Caller, id: &str) -> Result<&'s Source, Problem> {
+    let ready = id
+        .parse()
+        .ok()
+        .and_then(|id| snapshot.source(caller.project, id));
+    ready
+        .map(|ready| &ready.source)
+        .ok_or_else(|| Problem::not_found("source", id))
+}
+
+/// What `GET` shows, with the URL that providers shall call.
+fn shown(app: &App, headers: &HeaderMap, source: &Source) -> Result<Value, Problem> {
+    let token = source
+        .token(app.directory().sealing_key())
+        .map_err(|error| {
+            tracing::error!(id = %source.id, %error, "the token of a source does not open");
+            Problem::internal()
+        })?;
+    let base = base_url(app, headers);
+    Ok(source.public(&format!("{base}/ingest/{}", token.expose())))
+}
+
+fn base_url(app: &App, headers: &HeaderMap) -> String {
+    if let Some(url) = &app.settings().public_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    format!("http://{}", host.unwrap_or("localhost"))
+}
