@@ -221,7 +221,7 @@ async fn configuration_of_wrong_types_and_values_is_refused_at_its_field() {
         (
             "/v1/sources",
             json!({"name": "s", "key": {"locations": ["body:$..id"]}}),
-            "/key/locations/0",
+            "/key",
         ),
         (
             "/v1/sources",

@@ -1,6 +1,6 @@
 // Prints events of many types as Stripe sends them, signed by Stripe's own library with the secret
 // in the first argument: [{"id", "payload", "signature"}].
-const { Stripe } = require("stripe");
+const Stripe = require("stripe");
 
 const secret = process.argv[2];
 const stripe = new Stripe("sk_test_never_sent");

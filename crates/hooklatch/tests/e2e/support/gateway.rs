@@ -142,8 +142,9 @@ async fn keep_log(stderr: impl AsyncRead + Unpin, log: Log, found: oneshot::Send
 }
 
 fn listening_on(line: &str) -> Option<SocketAddr> {
-    let rest = line.split("listening on http://").nth(1)?;
-    rest.split_whitespace().next()?.parse().ok()
+    let (_, rest) = line.split_once("listening")?;
+    let (_, address) = rest.split_once("http://")?;
+    address.split_whitespace().next()?.parse().ok()
 }
 
 fn text(log: &Log) -> String {

@@ -3,7 +3,7 @@
 //! The tour is every block that is marked `sh tour`, and every `console` block below a heading that
 //! says "tour". A line that starts with `$ ` is a command, up to where no backslash ends it; what
 //! follows is what it prints. All commands share their variables. Those that start a gateway are
-//! left out, for one is running: it takes the place of `localhost:8080`, with the key that the
+//! left out, for one is running: it takes the place of `localhost:8420`, with the key that the
 //! README gives it, and a receiver takes the place of `localhost:3000`.
 
 mod compare;

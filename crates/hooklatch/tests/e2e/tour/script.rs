@@ -16,8 +16,8 @@ impl Step {
     pub fn directed_to(&self, gateway: SocketAddr, receiver: &str) -> Self {
         let direct = |text: &str| {
             let gateway = format!("http://{gateway}");
-            let text = text.replace("http://localhost:8080", &gateway);
-            let text = text.replace("http://127.0.0.1:8080", &gateway);
+            let text = text.replace("http://localhost:8420", &gateway);
+            let text = text.replace("http://127.0.0.1:8420", &gateway);
             text.replace("http://localhost:3000", receiver)
         };
         Self {
@@ -119,7 +119,7 @@ $ cargo run
 ## A tour of five minutes
 ```console
 $ HOOKLATCH_API_KEY=hl_tour_0123456789012345678901234567 hooklatch serve --dev
-$ curl -s http://localhost:8080/v1/sources \
+$ curl -s http://localhost:8420/v1/sources \
     -d '{"name": "shop"}'
 {"id": "src_…",
  "name": "shop"}
@@ -127,7 +127,7 @@ $ ID=$(curl -s "$URL")
 ```
 ## Afterwards
 ```sh tour
-curl http://localhost:8080/healthz
+curl http://localhost:8420/healthz
 ```
 ```console
 $ rm -rf everything
@@ -139,9 +139,9 @@ $ rm -rf everything
         let steps = steps(README);
         let commands: Vec<_> = steps.iter().map(|step| step.command.as_str()).collect();
         let expected = [
-            "curl -s http://localhost:8080/v1/sources \\\n    -d '{\"name\": \"shop\"}'",
+            "curl -s http://localhost:8420/v1/sources \\\n    -d '{\"name\": \"shop\"}'",
             "ID=$(curl -s \"$URL\")",
-            "curl http://localhost:8080/healthz",
+            "curl http://localhost:8420/healthz",
         ];
         assert_eq!(commands, expected);
         assert_eq!(
