@@ -7,7 +7,7 @@ use std::fmt;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ConnectionId, EndpointId, GroupId, MessageId, ProjectId, SourceId};
 use crate::key::Checksum;
-use crate::time::{Millis, Timestamp};
+use crate::time::Timestamp;
 
 /// Whose keys they are (C1). Two scopes never meet, whatever their keys say.
 #[derive(
@@ -112,25 +112,6 @@ impl TryFrom<String> for Scope {
     }
 }
 
-/// How long a claim protects its key (C4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Window {
-    /// From first sight, or from the latest where it slides.
-    For(Millis),
-    /// For ever.
-    Forever,
-}
-
-impl Window {
-    /// When a window that opens at `start` ends.
-    pub fn end_from(self, start: Timestamp) -> Timestamp {
-        match self {
-            Self::For(span) => start + span,
-            Self::Forever => Timestamp::NEVER,
-        }
-    }
-}
-
 /// What a claim is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -232,14 +213,6 @@ mod tests {
         assert_ne!(
             tenant.to_string(),
             Scope::Send(project, SendTarget::Broadcast).to_string()
-        );
-    }
-
-    #[test]
-    fn c4_forever_never_ends() {
-        assert_eq!(
-            Window::Forever.end_from(Timestamp::from_millis(9)),
-            Timestamp::NEVER
         );
     }
 }

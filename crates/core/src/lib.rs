@@ -32,3 +32,4 @@ pub mod signature;
 pub mod time;
 pub mod token;
 pub mod verify;
+pub mod window;

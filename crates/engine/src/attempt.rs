@@ -102,10 +102,14 @@ impl<'a> Work<'a> {
         let prepared =
             request::prepare(&self.destination, delivery, &self.lease.parcel, started_at);
         let sent = match prepared {
-            Ok(Prepared { call, recorded }) => Sent {
-                request_headers: recorded,
-                ..self.send(call).await
-            },
+            Ok(Prepared { mut call, recorded }) => {
+                // The endpoint may have been given more time since the lease was.
+                call.timeout = call.timeout.min(self.lease_left());
+                Sent {
+                    request_headers: recorded,
+                    ..self.send(call).await
+                }
+            }
             Err(error) => Sent::not_sent(error),
         };
         let verdict = self.judge(&sent);
@@ -137,14 +141,17 @@ impl<'a> Work<'a> {
         })
     }
 
+    // After the finish: what is lost in between is said again by the endpoint's next answer.
     async fn disable(&self, endpoint: EndpointId, status: Option<u16>) {
+        let directory = &self.shared.directory;
+        let known = directory.endpoint(endpoint);
+        if known.is_none_or(|ready| ready.endpoint().disabled.is_some()) {
+            return;
+        }
         let status = status.map_or_else(String::new, |status| format!(" with {status}"));
         let reason = format!("it answered {}{status}", self.lease.delivery.id);
         tracing::warn!(%endpoint, reason, "an endpoint is gone and gets nothing more");
-        self.shared
-            .directory
-            .disable_endpoint(endpoint, reason)
-            .await;
+        directory.disable_endpoint(endpoint, reason).await;
     }
 
     fn ending(&self, started_at: Timestamp, sent: Sent, verdict: &Verdict) -> FinishAttempt {
@@ -178,8 +185,7 @@ impl<'a> Work<'a> {
     /// Tells the store until it takes it: what a receiver has said cannot be asked again.
     async fn tell(&self, finish: FinishAttempt) {
         let delivery = finish.delivery_id;
-        let lease_ms = self.tenure.until.since(self.tenure.started_at).get();
-        let lease_ends = self.taken_at + Duration::from_millis(lease_ms.unsigned_abs());
+        let deadline = self.lease_ends() + TELL_AFTER_LEASE;
         let mut wait = TELL_WAIT_MIN;
         loop {
             match self.shared.store.finish(finish.clone()).await {
@@ -188,7 +194,7 @@ impl<'a> Work<'a> {
                     tracing::info!(%delivery, "a result came after its lease was overtaken");
                     return;
                 }
-                Err(error) if Instant::now() + wait > lease_ends + TELL_AFTER_LEASE => {
+                Err(error) if Instant::now() + wait > deadline => {
                     tracing::error!(
                         %delivery,
                         error = &error as &dyn std::error::Error,
@@ -205,6 +211,15 @@ impl<'a> Work<'a> {
             sleep(wait).await;
             wait = (wait * 2).min(TELL_WAIT_MAX);
         }
+    }
+
+    fn lease_ends(&self) -> Instant {
+        let span = self.tenure.until.since(self.tenure.started_at);
+        self.taken_at + Duration::from_millis(span.get().unsigned_abs())
+    }
+
+    fn lease_left(&self) -> Duration {
+        self.lease_ends().saturating_duration_since(Instant::now())
     }
 
     /// The time on the store's clock, as far as it can be told from here.

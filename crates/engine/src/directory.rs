@@ -33,8 +33,8 @@ pub trait Directory: Send + Sync + 'static {
     /// The secret that a send to a bare URL brought, as its message keeps it.
     fn open_secret(&self, project: ProjectId, sealed: &str) -> Option<SigningSecret>;
 
-    /// Lets an endpoint take nothing more, as it said that it is gone. Called once for each of its
-    /// answers that say so, several of which may be under way at once.
+    /// Lets an endpoint take nothing more, as it said that it is gone. Several of its answers that
+    /// say so may come at once, so an endpoint that is disabled already is left as it is.
     fn disable_endpoint(&self, id: EndpointId, reason: String) -> Saving<'_>;
 }
 

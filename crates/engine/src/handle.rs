@@ -1,5 +1,6 @@
 //! Starting an engine, and ending it without losing what is under way.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -75,25 +76,26 @@ impl EngineHandle {
     /// Leases nothing more, gives back what was leased and not begun, and lets attempts under way
     /// end. Those that have not after `patience` are cut short.
     pub async fn drain(self, patience: Duration) -> Drained {
+        let Self { shared, leasing } = self;
         let deadline = Instant::now() + patience;
-        self.shared.stop.cancel();
-        // The loop ends by itself but for a store that does not answer; then there is nothing to
-        // give back.
-        let ended = async {
-            let _ = self.leasing.await;
-            self.shared.idle().await;
-        };
-        if timeout_at(deadline, ended).await.is_ok() {
+        shared.stop.cancel();
+        let mut ended = pin!(async {
+            // A loop that panicked has ended as well.
+            let _ = leasing.await;
+            shared.idle().await;
+        });
+        if timeout_at(deadline, &mut ended).await.is_ok() {
             return Drained::Complete;
         }
-        let attempts = self.shared.scheduler().in_flight();
-        tracing::warn!(
-            attempts,
-            "time is up for attempts under way; they are cut short"
-        );
-        self.shared.cut.cancel();
-        // What is not stored by then is found again when its lease ends.
-        let _ = timeout_at(deadline + CUT_GRACE, self.shared.idle()).await;
+        let attempts = shared.scheduler().in_flight();
+        shared.cut.cancel();
+        // What is not stored by then, because the store does not answer, is found again when its
+        // lease ends.
+        let stored = timeout_at(deadline + CUT_GRACE, ended).await.is_ok();
+        if attempts == 0 && stored {
+            return Drained::Complete;
+        }
+        tracing::warn!(attempts, stored, "attempts under way were cut short");
         Drained::CutShort { attempts }
     }
 }

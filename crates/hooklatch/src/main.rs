@@ -1,2 +1,53 @@
-//! hooklatch.
-fn main() {}
+//! The `hooklatch` binary: reads the command line, runs one command, and says by its exit code
+//! what came of it: 0 done, 1 refused or failed, 2 not understood.
+
+mod cli;
+mod connect;
+mod demo;
+mod failure;
+mod send;
+mod serve;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+
+/// Many small buffers that live as long as a request: what this allocator is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(cli.command));
+            // Whatever still runs has been told to end, or shall end now: a second Ctrl-C does not
+            // wait for a disk.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(Failure::failed("the runtime does not start", error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("hooklatch: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Send(arguments) => send::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+    }
+}

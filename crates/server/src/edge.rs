@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hooklatch_core::ids::RequestId;
 use hooklatch_core::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -76,21 +77,31 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Gives the answer its name, unless the handler gave it the id of what it recorded, and writes
-/// out a problem under that name.
+/// Gives the answer its name, unless it has that of what was recorded, and writes out a problem
+/// under that name.
 fn named(mut answer: Response, name: impl FnOnce() -> String) -> Response {
-    let known = answer
-        .headers()
-        .get(X_REQUEST_ID)
-        .and_then(|id| id.to_str().ok());
-    let id = known.map_or_else(name, str::to_owned);
-    if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
+    let problem = answer.extensions_mut().remove::<Problem>();
+    let recorded = problem
+        .as_ref()
+        .and_then(Problem::request)
+        .map(|id| id.to_string());
+    if problem.is_none() && answer.headers().contains_key(X_REQUEST_ID) {
+        return answer;
+    }
+    let id = recorded.unwrap_or_else(name);
+    if let Some(problem) = problem {
         answer = written_out(problem, &id, answer.headers());
     }
     if let Ok(value) = HeaderValue::try_from(id) {
         answer.headers_mut().insert(X_REQUEST_ID, value);
     }
     answer
+}
+
+/// Names the answer after the request that was recorded.
+pub(crate) fn name_after(answer: &mut Response, id: RequestId) {
+    let id = HeaderValue::try_from(id.to_string()).expect("an id is visible ASCII");
+    answer.headers_mut().insert(X_REQUEST_ID, id);
 }
 
 /// The problem's answer, with the headers that the router added, `Allow` above all.

@@ -5,6 +5,7 @@
 //! A problem is completed with the request's id on its way out, by [`crate::edge`].
 
 use axum::response::{IntoResponse, Response};
+use hooklatch_core::ids::RequestId;
 use hooklatch_store::StoreError;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -46,6 +47,7 @@ pub struct Problem {
     errors: Vec<FieldProblem>,
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    request: Option<RequestId>,
 }
 
 /// How long a caller shall wait before it repeats, in seconds.
@@ -120,6 +122,7 @@ impl Problem {
             errors: Vec::new(),
             members: Map::new(),
             headers: Vec::new(),
+            request: None,
         }
     }
 
@@ -211,6 +214,18 @@ impl Problem {
         self
     }
 
+    /// The same about a request that was recorded, whose id it is answered under.
+    #[must_use]
+    pub fn about(mut self, request: RequestId) -> Self {
+        self.request = Some(request);
+        self
+    }
+
+    /// The request that it is about, where that was recorded.
+    pub fn request(&self) -> Option<RequestId> {
+        self.request
+    }
+
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
         self.kind.status()
@@ -221,8 +236,8 @@ impl Problem {
         &self.detail
     }
 
-    /// The problem as JSON.
-    pub fn document(&self, request_id: Option<&str>) -> Value {
+    /// The problem as JSON, under an id for the call, unless it is about a recorded request.
+    pub fn document(&self, call_id: Option<&str>) -> Value {
         let mut document = json!({
             "type": format!("urn:hooklatch:problem:{}", self.kind.slug()),
             "title": self.kind.title(),
@@ -231,8 +246,12 @@ impl Problem {
         });
         let fields = document.as_object_mut().expect("it was made as an object");
         fields.extend(self.members.clone());
-        if let Some(id) = request_id {
-            fields.entry("request_id").or_insert_with(|| id.into());
+        let id = self
+            .request
+            .map(|id| id.to_string())
+            .or_else(|| call_id.map(str::to_owned));
+        if let Some(id) = id {
+            fields.insert("request_id".to_owned(), id.into());
         }
         if !self.errors.is_empty() {
             fields.insert("errors".to_owned(), json!(self.errors));

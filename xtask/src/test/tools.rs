@@ -23,8 +23,13 @@ pub fn needed(readme: &str) -> Vec<Tool> {
         tool("npm", "npm"),
         tool("curl", "curl"),
     ];
-    if readme.contains("| jq ") {
-        tools.push(tool("jq", "jq"));
+    for (text, tool) in [
+        ("| jq ", tool("jq", "jq")),
+        ("openssl ", tool("openssl", "openssl")),
+    ] {
+        if readme.contains(text) {
+            tools.push(tool);
+        }
     }
     tools
 }
@@ -32,7 +37,7 @@ pub fn needed(readme: &str) -> Vec<Tool> {
 /// Makes sure that all of them are there.
 pub fn ensure(tools: &[Tool]) -> Result<(), Failure> {
     let missing = |tools: &[Tool]| -> Vec<Tool> {
-        let absent = |tool: &&Tool| !works(tool.command, &["--version"]);
+        let absent = |tool: &&Tool| !works(tool.command, &[version(tool.command)]);
         tools.iter().filter(absent).copied().collect()
     };
     let absent = missing(tools);
@@ -49,6 +54,14 @@ pub fn ensure(tools: &[Tool]) -> Result<(), Failure> {
     let commands: Vec<_> = absent.iter().map(|tool| tool.command).collect();
     let commands = commands.join(", ");
     Err(format!("the tests run {commands}: install what is missing and start again").into())
+}
+
+fn version(command: &str) -> &'static str {
+    if command == "openssl" {
+        "version"
+    } else {
+        "--version"
+    }
 }
 
 fn works(command: &str, arguments: &[&str]) -> bool {
@@ -94,11 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jq_is_needed_where_the_readme_uses_it() {
+    fn more_is_needed_where_the_readme_uses_it() {
         let commands =
             |readme: &str| -> Vec<_> { needed(readme).iter().map(|tool| tool.command).collect() };
         assert_eq!(commands("curl $URL"), ["node", "npm", "curl"]);
-        assert_eq!(commands("curl | jq .id"), ["node", "npm", "curl", "jq"]);
+        let readme = "curl | jq .id; openssl dgst";
+        assert_eq!(commands(readme), ["node", "npm", "curl", "jq", "openssl"]);
     }
 
     #[test]

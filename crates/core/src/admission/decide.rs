@@ -64,7 +64,9 @@ pub fn decide(arrival: &Arrival, priors: &[Prior], mint: &mut Mint, now: Timesta
 }
 
 /// The earliest sight wins (C7), but a claim with the same payload before all others, since under
-/// `on_conflict: accept` the fingerprint is part of the claim (C6).
+/// `on_conflict: accept` the fingerprint is part of the claim (C6). A claim that several rules find
+/// has the same payload if it has under any of them: a rule that reads the same key may read
+/// another fingerprint.
 fn find<'a>(arrival: &Arrival, known: &[&'a Prior]) -> Match<'a> {
     let earliest = |prior: &&&Prior| prior.claim.first_seen_at;
     let same = |prior: &&&Prior| arrival.keys[prior.key].fingerprint == prior.claim.fingerprint;
@@ -72,7 +74,10 @@ fn find<'a>(arrival: &Arrival, known: &[&'a Prior]) -> Match<'a> {
     if let Some(prior) = variants.filter(same).min_by_key(earliest) {
         return Match::Same(prior);
     }
-    match known.iter().min_by_key(earliest) {
+    match known
+        .iter()
+        .min_by_key(|prior| (earliest(prior), !same(prior)))
+    {
         None => Match::New,
         Some(prior) if same(&prior) => Match::Same(prior),
         Some(prior) => Match::Differs(prior),
@@ -114,9 +119,7 @@ fn accept(arrival: &Arrival, novelty: &Novelty, mint: &mut Mint, now: Timestamp)
         warnings: arrival.warnings.clone(),
     };
     let deliveries = open_deliveries(arrival, id, mint, now);
-    let claims = arrival
-        .keys
-        .iter()
+    let claims = distinct_keys(arrival)
         .map(|key| claim(arrival, key, id, origin, now))
         .collect();
     Accepted {
@@ -124,6 +127,18 @@ fn accept(arrival: &Arrival, novelty: &Novelty, mint: &mut Mint, now: Timestamp)
         deliveries,
         claims,
     }
+}
+
+/// Each key once, as the first rule reads it: a former rule may read the same one with another
+/// fingerprint, and one key has one claim (INV-1).
+fn distinct_keys(arrival: &Arrival) -> impl Iterator<Item = &ClaimKey> {
+    let before = |index: usize| &arrival.keys[..index];
+    let keys = arrival.keys.iter().enumerate();
+    let distinct = keys.filter(move |(index, key)| {
+        let same = |other: &ClaimKey| (&other.scope, other.checksum) == (&key.scope, key.checksum);
+        !before(*index).iter().any(same)
+    });
+    distinct.map(|(_, key)| key)
 }
 
 fn first_key(arrival: &Arrival) -> Option<&ClaimKey> {
@@ -258,9 +273,11 @@ fn claims_after_repeat(
             ..prior.claim.clone()
         });
     }
-    for (index, key) in arrival.keys.iter().enumerate() {
-        let claimed = known.iter().any(|prior| prior.key == index);
-        if claimed || key.kind != ClaimKind::Key {
+    for key in distinct_keys(arrival) {
+        let own = |prior: &&Prior| {
+            (&prior.claim.scope, prior.claim.checksum) == (&key.scope, key.checksum)
+        };
+        if known.iter().any(own) || key.kind != ClaimKind::Key {
             continue;
         }
         claims.push(Claim {

@@ -15,16 +15,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::cause::Hints;
-use crate::claim::{Claim, ClaimKey, Window};
+use crate::claim::{Claim, ClaimKey};
 use crate::delivery::Delivery;
 use crate::delivery::lifecycle::Destination;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{EndpointId, MessageId, ProjectId, RequestId, SourceId};
 use crate::message::{DirectTarget, Direction, Envelope, Message, Request};
 use crate::time::{Millis, Timestamp};
+use crate::window::Window;
 
 /// For how long a keyless message lets its look-alikes be flagged (D5).
-pub const LOOK_ALIKE_WINDOW: Window = Window::For(Millis::from_seconds(60));
+pub const LOOK_ALIKE_WINDOW: Window = Window::Seconds(60);
 
 /// What a source does with another payload under a known key (C6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

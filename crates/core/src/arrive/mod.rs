@@ -6,6 +6,10 @@
 
 mod inbound;
 mod outbound;
+mod reading;
+mod rule;
+#[cfg(test)]
+mod tests;
 
 pub use inbound::{Asked, Intake, Received, Refused, Routes};
 pub use outbound::{Call, outbound, send_checksum};

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use super::scope_bytes;
 use crate::admission::{Arrival, OnConflict, OnFailedOriginal, Policy};
 use crate::cause::Hints;
-use crate::claim::{ClaimKey, ClaimKind, Scope, SendTarget, Window};
+use crate::claim::{ClaimKey, ClaimKind, Scope, SendTarget};
 use crate::delivery::lifecycle::Destination;
 use crate::fingerprint::fingerprint;
 use crate::ids::{EndpointId, ProjectId};
 use crate::key::{Body, Checksum, KeyPart, Mode, checksum_of_value};
-use crate::limits::WINDOW_SECONDS_DEFAULT;
 use crate::message::{DirectTarget, Direction, Envelope};
 use crate::time::{Millis, Timestamp};
+use crate::window::Window;
 
 /// A checked call of the send API.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub fn outbound(call: Call) -> Arrival {
         fingerprint,
         keys: call.key.map(claim_key).into_iter().collect(),
         policy: Policy {
-            window: Window::For(Millis::from_seconds(WINDOW_SECONDS_DEFAULT)),
+            window: Window::default(),
             sliding: false,
             on_conflict: OnConflict::Reject,
             on_failed_original: call.on_failed_original,

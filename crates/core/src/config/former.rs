@@ -39,7 +39,7 @@ pub struct FormerRule {
 /// It is an error if more rules than can be looked up would be alive: to forget one would open the
 /// gap that this closes.
 pub fn rule_change(old: &Source, new: &mut Source, now: Timestamp) -> Result<(), FieldError> {
-    let claims_until = old.claims_until.max(old.window.expiry(now));
+    let claims_until = old.claims_until.max(old.window.end_from(now));
     new.former_rules = old.former_rules.clone();
     new.former_rules.retain(|rule| rule.until > now);
     if same_rule(old, new) {

@@ -29,9 +29,9 @@ pub(crate) mod testing;
 mod tests;
 mod verifier;
 mod warnings;
-mod window;
 
 pub use crate::admission::{OnConflict, OnFailedOriginal};
+pub use crate::window::Window;
 pub use connection::{Connection, ConnectionInput, ConnectionPlace, Origin};
 pub use endpoint::{Disabled, Endpoint, EndpointSecret, OnUncertain, RateLimit};
 pub use endpoint_input::{BuiltEndpoint, EndpointInput, EndpointPlace, RateLimitInput};
@@ -45,7 +45,6 @@ pub use record::{Record, RecordError};
 pub use source::{Source, SourceResponse};
 pub use source_input::{BuiltSource, SourceInput, SourcePlace, SourceResponseInput};
 pub use verifier::SealedVerifier;
-pub use window::Window;
 
 use crate::address::Reach;
 use crate::ids::ProjectId;

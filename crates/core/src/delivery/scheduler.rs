@@ -19,6 +19,9 @@ const STORE_WAIT_MIN: Millis = Millis::new(100);
 /// The longest.
 const STORE_WAIT_MAX: Millis = Millis::from_seconds(5);
 
+/// The shortest wait for what is due next: a bound on the rate of looks, whatever the store says.
+const DUE_WAIT_MIN: Millis = Millis::new(5);
+
 /// What the engine may take upon itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchedulerLimits {
@@ -195,7 +198,7 @@ impl Scheduler {
         self.lane_waits = used_up.any(|bound| bound == Bound::Share);
         self.look_now |= missed || leased >= limit;
         let wait = next_due_in.unwrap_or(self.limits.poll_every);
-        self.look_at = now + wait.min(self.limits.poll_every);
+        self.look_at = now + wait.max(DUE_WAIT_MIN).min(self.limits.poll_every);
     }
 
     /// The look failed with the store.
@@ -328,6 +331,14 @@ mod tests {
         assert_eq!(scheduler.poll(at(2_700)), Step::Lease { limit: 5 });
         scheduler.handle_looked(at(2_700), 5, 0, None);
         assert_eq!(scheduler.poll(at(2_701)), Step::WaitUntil(at(4_700)));
+    }
+
+    #[test]
+    fn a_store_that_says_due_and_gives_nothing_is_not_asked_without_a_pause() {
+        let mut scheduler = scheduler(10);
+        assert_eq!(scheduler.poll(at(0)), Step::Lease { limit: 5 });
+        scheduler.handle_looked(at(0), 5, 0, Some(Millis::ZERO));
+        assert_eq!(scheduler.poll(at(0)), Step::WaitUntil(at(5)));
     }
 
     #[test]

@@ -15,17 +15,33 @@ use hooklatch_store::{
     Answer, Commanded, Deliveries, FinishAttempt, Finished, LeaseRequest, Leases, StoreError, Wake,
 };
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::receiver::{Receiver, Reply};
 use crate::world::{Event, World};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A store that fails so many times, and then works.
-struct Failing {
+/// A store that fails so many times, and then works; and that answers leases when it may.
+struct Unsteady {
     store: Arc<MemoryStore>,
-    leases: AtomicUsize,
-    finishes: AtomicUsize,
+    failing_leases: AtomicUsize,
+    failing_finishes: AtomicUsize,
+    has_leased: CancellationToken,
+    may_answer: CancellationToken,
+}
+
+impl Unsteady {
+    fn failing(world: &World, leases: usize, finishes: usize) -> Arc<Self> {
+        let unsteady = Self {
+            store: Arc::clone(&world.store),
+            failing_leases: AtomicUsize::new(leases),
+            failing_finishes: AtomicUsize::new(finishes),
+            has_leased: CancellationToken::new(),
+            may_answer: CancellationToken::new(),
+        };
+        Arc::new(unsteady)
+    }
 }
 
 fn fails(left: &AtomicUsize) -> bool {
@@ -38,16 +54,21 @@ fn unavailable<'a, T: Send + 'a>() -> Answer<'a, T> {
     Box::pin(std::future::ready(Err(StoreError::Unavailable(None))))
 }
 
-impl Deliveries for Failing {
+impl Deliveries for Unsteady {
     fn lease(&self, request: LeaseRequest) -> Answer<'_, Leases> {
-        if fails(&self.leases) {
+        if fails(&self.failing_leases) {
             return unavailable();
         }
-        self.store.lease(request)
+        let leases = self.store.lease(request);
+        self.has_leased.cancel();
+        Box::pin(async move {
+            self.may_answer.cancelled().await;
+            leases.await
+        })
     }
 
     fn finish(&self, finish: FinishAttempt) -> Answer<'_, Finished> {
-        if fails(&self.finishes) {
+        if fails(&self.failing_finishes) {
             return unavailable();
         }
         self.store.finish(finish)
@@ -76,19 +97,16 @@ async fn a_store_that_fails_loses_no_result_and_repeats_no_request() {
     let world = World::new();
     let receiver = Receiver::answering(200).await;
     let (endpoint, _) = world.endpoint(1, json!({"url": receiver.url("/")}));
-    let failing = Arc::new(Failing {
-        store: Arc::clone(&world.store),
-        leases: AtomicUsize::new(2),
-        finishes: AtomicUsize::new(2),
-    });
-    let _engine = world.engine_on(Arc::clone(&failing) as Arc<dyn Deliveries>);
+    let unsteady = Unsteady::failing(&world, 2, 2);
+    unsteady.may_answer.cancel();
+    let _engine = world.engine_on(Arc::clone(&unsteady) as Arc<dyn Deliveries>);
     let message = world.event_for(endpoint).await;
     let delivery = world
         .delivery_with(message, DeliveryStatus::Delivered)
         .await;
     assert_eq!((delivery.attempts, receiver.seen().len()), (1, 1));
-    assert_eq!(failing.leases.load(Ordering::SeqCst), 0);
-    assert_eq!(failing.finishes.load(Ordering::SeqCst), 0);
+    assert_eq!(unsteady.failing_leases.load(Ordering::SeqCst), 0);
+    assert_eq!(unsteady.failing_finishes.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -110,6 +128,27 @@ async fn draining_lets_an_attempt_end_and_starts_no_other() {
     let pending = world.delivery(waiting).await;
     assert_eq!(pending.state.status(), DeliveryStatus::Pending);
     assert_eq!((pending.attempts, receiver.seen().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn draining_gives_back_what_was_leased_and_not_begun() {
+    let world = World::new();
+    let receiver = Receiver::answering(200).await;
+    let (endpoint, _) = world.endpoint(1, json!({"url": receiver.url("/")}));
+    let message = world.event_for(endpoint).await;
+    let unsteady = Unsteady::failing(&world, 0, 0);
+    let engine = world.engine_on(Arc::clone(&unsteady) as Arc<dyn Deliveries>);
+    unsteady.has_leased.cancelled().await;
+    let leased = world.delivery(message).await;
+    assert_eq!(leased.state.status(), DeliveryStatus::Delivering);
+    let drain = tokio::spawn(engine.drain(PATIENCE));
+    tokio::task::yield_now().await;
+    unsteady.may_answer.cancel();
+    assert_eq!(drain.await.unwrap(), Drained::Complete);
+    let pending = world.delivery(message).await;
+    assert_eq!(pending.next_attempt_at(), Some(world.now()));
+    assert_eq!((pending.attempts, receiver.seen().len()), (0, 0));
+    assert_eq!(pending.trigger, Trigger::First);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Difference;
-use crate::edge::X_REQUEST_ID;
+use crate::edge::name_after;
 use crate::problem::Problem;
 
 /// Says that an answer repeats an earlier one.
@@ -38,14 +38,6 @@ pub(super) fn differing(admission: &Admission) -> Option<&Repeat> {
     }
 }
 
-/// 409: the key is known with another payload, and the source refuses that.
-pub(super) fn refused_conflict(admission: &Admission, difference: Difference) -> Response {
-    let problem = conflict_problem(admission, difference);
-    let mut answer = problem.into_response();
-    name(&mut answer, admission.request_id);
-    answer
-}
-
 /// What callers of either side learn of a conflict (C6).
 pub(crate) fn conflict_problem(admission: &Admission, difference: Difference) -> Problem {
     let original = admission.message_id;
@@ -53,7 +45,7 @@ pub(crate) fn conflict_problem(admission: &Admission, difference: Difference) ->
         "this key was used before with another payload, by {original}; nothing was created. Use \
          another key for another event, or send the same payload again"
     ))
-    .with("request_id", json!(admission.request_id))
+    .about(admission.request_id)
     .with("original_message_id", json!(original))
     .with(
         "original_fingerprint",
@@ -67,7 +59,7 @@ pub(crate) fn conflict_problem(admission: &Admission, difference: Difference) ->
 pub(super) fn one(admission: &Admission, source: &Source) -> Response {
     let outcome = outcome_of(admission);
     let mut answer = with_own_response(source, || serde_json::to_vec(&outcome));
-    name(&mut answer, admission.request_id);
+    name_after(&mut answer, admission.request_id);
     if outcome.outcome == RequestOutcome::Duplicate {
         answer
             .headers_mut()
@@ -166,9 +158,4 @@ fn with_own_response(
     }
     let body = usual().expect("an outcome is plain JSON");
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-fn name(answer: &mut Response, id: RequestId) {
-    let id = HeaderValue::try_from(id.to_string()).expect("an id is visible ASCII");
-    answer.headers_mut().insert(X_REQUEST_ID, id);
 }

@@ -183,7 +183,7 @@ async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem
             let admission = the_only(admissions);
             if let Some(refused) = answer::conflict(&admission) {
                 let difference = difference(app, refused, &seen).await?;
-                return Ok(answer::refused_conflict(&admission, difference));
+                return Err(answer::conflict_problem(&admission, difference));
             }
             note_difference(app, &admission, seen).await;
             Ok(answer::one(&admission, source))

@@ -11,11 +11,9 @@ use hooklatch_core::ids::SourceId;
 use hooklatch_core::message::{Direction, Envelope};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::Refused as RefusedRecord;
-use http::HeaderValue;
 
 use crate::app::App;
 use crate::directory::Gate;
-use crate::edge::X_REQUEST_ID;
 use crate::problem::{FieldProblem, Kind, Problem};
 
 /// Lets each source log so many refusals per second, so that a flood costs no more than that; the
@@ -113,25 +111,23 @@ impl Refusal {
 
     /// Logs it, within the log's share, and answers under the id of the record.
     pub(super) async fn answer(self) -> Response {
-        let mut answer = self.problem.into_response();
-        let Some((app, record)) = self.record else {
-            return answer;
-        };
-        let source = record
-            .source_id
-            .expect("only what came to a source is logged");
-        if !app.refusals().takes_one_more(source, Instant::now()) {
-            return answer;
-        }
-        match app.store().refuse(*record).await {
-            Ok(id) => {
-                let id = HeaderValue::try_from(id.to_string()).expect("an id is visible ASCII");
-                answer.headers_mut().insert(X_REQUEST_ID, id);
+        let Self {
+            mut problem,
+            record,
+        } = self;
+        if let Some((app, record)) = record {
+            let source = record
+                .source_id
+                .expect("only what came to a source is logged");
+            if app.refusals().takes_one_more(source, Instant::now()) {
+                match app.store().refuse(*record).await {
+                    Ok(id) => problem = problem.about(id),
+                    // The sender learns the same: it is turned away.
+                    Err(error) => tracing::warn!(%error, "a refused request was not logged"),
+                }
             }
-            // The sender learns the same: it is turned away.
-            Err(error) => tracing::warn!(%error, "a refused request was not logged"),
         }
-        answer
+        problem.into_response()
     }
 }
 

@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::fill;
+use crate::edge::name_after;
 use crate::ingest::answer::{IDEMPOTENT_REPLAYED, conflict_problem};
 use crate::ingest::{Seen, difference};
 use crate::json::{ApiText, unreadable};
@@ -56,8 +57,10 @@ async fn send(
     let sent = Sent::of(&arrival);
     let admission = app.store().admit(vec![arrival]).await?.pop();
     let admission = admission.expect("a store answers each arrival with one admission");
-    let result = result_of(&app, admission, &sent).await?;
-    Ok(result.into_response())
+    let id = admission.request_id;
+    let mut answer = result_of(&app, admission, &sent).await?.into_response();
+    name_after(&mut answer, id);
+    Ok(answer)
 }
 
 /// The key from the header or from the field: both are the same thing.

@@ -1,9 +1,10 @@
 //! C: the claim.
 
-use hooklatch_core::claim::{Scope, SendTarget, Window};
+use hooklatch_core::claim::{Scope, SendTarget};
 use hooklatch_core::ids::{GroupId, SourceId};
 use hooklatch_core::message::Effect;
 use hooklatch_core::time::Millis;
+use hooklatch_core::window::Window;
 
 use super::world::{HOUR, PROJECT, assert_effect, checksum, is_accepted};
 use super::{Fixture, World};
@@ -225,7 +226,7 @@ pub fn inv_9_a_claim_inside_its_window_outlives_every_sweep<F: Fixture>() {
     let mut world = World::<F>::new();
     let kept = world.accepted(world.inbound("kept", "{}").window(Window::Forever));
     for round in 0..5 {
-        let short = Window::For(Millis::from_seconds(1));
+        let short = Window::Seconds(1);
         let calls = (0..50).map(|n| world.inbound(&format!("k{n}"), "{}").window(short));
         let admissions = world.admit_all(calls.collect());
         assert!(admissions.iter().all(is_accepted), "round {round}");

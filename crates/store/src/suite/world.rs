@@ -14,7 +14,7 @@ use hooklatch_core::admission::{
     Admission, Arrival, Decision, OnConflict, OnFailedOriginal, Policy,
 };
 use hooklatch_core::cause::Hints;
-use hooklatch_core::claim::{ClaimKey, ClaimKind, Scope, Window};
+use hooklatch_core::claim::{ClaimKey, ClaimKind, Scope};
 use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome};
 use hooklatch_core::delivery::lifecycle::{Destination, Next};
 use hooklatch_core::delivery::{Delivery, DeliveryStatus, Lane};
@@ -23,6 +23,7 @@ use hooklatch_core::ids::{ConnectionId, EndpointId, MessageId, ProjectId, Reques
 use hooklatch_core::key::{Body, Checksum};
 use hooklatch_core::message::{Direction, Effect, Envelope, Request};
 use hooklatch_core::time::{Millis, Timestamp};
+use hooklatch_core::window::Window;
 
 use super::Fixture;
 use crate::{
@@ -257,7 +258,7 @@ impl<F: Fixture> World<F> {
                 fingerprint,
                 keys,
                 policy: Policy {
-                    window: Window::For(HOUR),
+                    window: Window::Seconds(3_600),
                     sliding: false,
                     on_conflict: OnConflict::Suppress,
                     on_failed_original,

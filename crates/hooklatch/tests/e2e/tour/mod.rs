@@ -10,6 +10,7 @@ mod compare;
 mod script;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -26,8 +27,12 @@ use script::{Step, api_key, steps};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
-/// The variables that the commands so far have set.
-type Variables = BTreeMap<String, String>;
+/// What the commands so far have left behind in the shell.
+#[derive(Clone, Default)]
+struct Shell {
+    variables: BTreeMap<String, String>,
+    functions: String,
+}
 
 #[tokio::test]
 async fn the_tour_of_the_readme_prints_what_it_says() {
@@ -41,17 +46,21 @@ async fn the_tour_of_the_readme_prints_what_it_says() {
 
     let steps = steps(&readme);
     assert!(!steps.is_empty(), "the README has no tour");
-    let mut variables = Variables::from([("HOOKLATCH_API_KEY".to_owned(), key.to_owned())]);
+    let key = ("HOOKLATCH_API_KEY".to_owned(), key.to_owned());
+    let mut shell = Shell {
+        variables: BTreeMap::from([key]),
+        functions: String::new(),
+    };
     for step in steps {
         let step = step.directed_to(gateway.address, &receiver.url(""));
-        variables = take(&step, variables, directory.path()).await;
+        shell = take(&step, shell, directory.path()).await;
     }
 }
 
-/// Runs one step, a look as often as it needs to: what it looks at may still be under way.
-async fn take(step: &Step, variables: Variables, directory: &Path) -> Variables {
+/// Takes one step, a look as often as it needs to: what it looks at may still be under way.
+async fn take(step: &Step, shell: Shell, directory: &Path) -> Shell {
     if !step.is_look() {
-        let (printed, after) = run(step, &variables, directory).await;
+        let (printed, after) = run(step, &shell, directory).await;
         if let Some(difference) = difference(&step.expected, &printed) {
             panic!("$ {}\n{difference}; it printed:\n{printed}", step.command);
         }
@@ -59,7 +68,7 @@ async fn take(step: &Step, variables: Variables, directory: &Path) -> Variables 
     }
     let what = format!("$ {} prints {}", step.command, step.expected);
     eventually(&what, || async {
-        let (printed, after) = run(step, &variables, directory).await;
+        let (printed, after) = run(step, &shell, directory).await;
         difference(&step.expected, &printed)
             .is_none()
             .then_some(after)
@@ -67,32 +76,23 @@ async fn take(step: &Step, variables: Variables, directory: &Path) -> Variables 
     .await
 }
 
-/// What it printed, and the variables after it.
-async fn run(step: &Step, variables: &Variables, directory: &Path) -> (String, Variables) {
+/// What it printed, and the shell after it.
+async fn run(step: &Step, shell: &Shell, directory: &Path) -> (String, Shell) {
     let file = directory.join("variables");
+    let Shell { functions, .. } = shell;
     // With -a whatever a command sets is exported, and so can be handed on to the next.
-    let script = format!(
-        "{}\ncode=$?; env -0 >'{}'; exit $code",
-        step.command,
-        file.display()
-    );
-    let mut path = Path::new(BINARY)
-        .parent()
-        .expect("it lies somewhere")
-        .to_owned()
-        .into_os_string();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
-    let run = Command::new("sh")
+    let keep = format!("code=$?; env -0 >'{}'; exit $code", file.display());
+    let script = format!("{functions}\n{}\n{keep}", step.command);
+    let command = Command::new("sh")
         .args(["-ac", &script])
         .env_clear()
-        .envs(variables)
-        .env("PATH", path)
+        .envs(&shell.variables)
+        .env("PATH", path())
         .current_dir(directory)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(DEADLINE, run)
+    let output = timeout(DEADLINE, command)
         .await
         .expect("it ends")
         .expect("sh runs");
@@ -100,11 +100,33 @@ async fn run(step: &Step, variables: &Variables, directory: &Path) -> (String, V
     assert!(output.status.success(), "$ {}\n{error}", step.command);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let after = fs::read_to_string(&file).expect("the script wrote it");
-    let pairs = after.split('\0').filter_map(|pair| pair.split_once('='));
-    (
-        printed,
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-    )
+    (printed, shell.after(step, &after))
+}
+
+impl Shell {
+    /// The shell after a step, with all its variables as `env -0` lists them.
+    fn after(&self, step: &Step, variables: &str) -> Self {
+        let pairs = variables
+            .split('\0')
+            .filter_map(|pair| pair.split_once('='));
+        let variables = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut functions = self.functions.clone();
+        if step.is_function() {
+            functions.push_str(&step.command);
+            functions.push('\n');
+        }
+        Self {
+            variables: variables.collect(),
+            functions,
+        }
+    }
+}
+
+/// Where the commands are looked for: ours first.
+fn path() -> OsString {
+    let directory = Path::new(BINARY).parent().expect("it lies in a directory");
+    let mut path = directory.to_owned().into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
 }

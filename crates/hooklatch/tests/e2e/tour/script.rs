@@ -29,9 +29,14 @@ impl Step {
     /// Whether it changes nothing, and so may be repeated.
     pub fn is_look(&self) -> bool {
         let changes = ["-X", "--request", "-d", "--data", "--json", "--data-binary"];
-        let words: Vec<&str> = self.command.split_whitespace().collect();
-        let asks = words.contains(&"curl");
-        asks && !words.iter().any(|word| changes.contains(word))
+        let mut words = self.command.split_whitespace();
+        let asks = self.command.contains("http://") && !self.is_function();
+        asks && !words.any(|word| changes.contains(&word))
+    }
+
+    /// Whether it defines a function, which the steps after it may call.
+    pub fn is_function(&self) -> bool {
+        self.command.contains("() {")
     }
 
     fn starts_a_gateway(&self) -> bool {
@@ -123,7 +128,7 @@ $ curl -s http://localhost:8420/v1/sources \
     -d '{"name": "shop"}'
 {"id": "src_…",
  "name": "shop"}
-$ ID=$(curl -s "$URL")
+$ ask() { curl -s "http://localhost:8420$1"; }
 ```
 ## Afterwards
 ```sh tour
@@ -140,7 +145,7 @@ $ rm -rf everything
         let commands: Vec<_> = steps.iter().map(|step| step.command.as_str()).collect();
         let expected = [
             "curl -s http://localhost:8420/v1/sources \\\n    -d '{\"name\": \"shop\"}'",
-            "ID=$(curl -s \"$URL\")",
+            "ask() { curl -s \"http://localhost:8420$1\"; }",
             "curl http://localhost:8420/healthz",
         ];
         assert_eq!(commands, expected);
@@ -149,7 +154,9 @@ $ rm -rf everything
             "{\"id\": \"src_…\",\n \"name\": \"shop\"}\n"
         );
         assert_eq!(steps[1].expected, "");
-        assert_eq!([0, 2].map(|step| steps[step].is_look()), [false, true]);
+        let looks = [0, 1, 2].map(|step| steps[step].is_look());
+        assert_eq!(looks, [false, false, true]);
+        assert!(steps[1].is_function());
     }
 
     #[test]

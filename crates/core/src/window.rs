@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::FieldError;
+use crate::field::FieldError;
 use crate::limits::{WINDOW_SECONDS_DEFAULT, WINDOW_SECONDS_MAX, WINDOW_SECONDS_MIN};
 use crate::time::{Millis, Timestamp};
 
@@ -25,7 +25,7 @@ impl Default for Window {
 
 impl Window {
     /// When a claim that is made at `from` ends.
-    pub fn expiry(self, from: Timestamp) -> Timestamp {
+    pub fn end_from(self, from: Timestamp) -> Timestamp {
         match self {
             Self::Seconds(seconds) => from + Millis::from_seconds(seconds),
             Self::Forever => Timestamp::NEVER,
@@ -40,7 +40,7 @@ impl Window {
         }
     }
 
-    pub(super) fn check(self, errors: &mut Vec<FieldError>) {
+    pub(crate) fn check(self, errors: &mut Vec<FieldError>) {
         let Self::Seconds(seconds) = self else { return };
         if !(WINDOW_SECONDS_MIN..=WINDOW_SECONDS_MAX).contains(&seconds) {
             let detail = format!(
@@ -141,9 +141,9 @@ mod tests {
     fn c4_a_window_runs_from_first_sight() {
         let seen = Timestamp::from_millis(1_500);
         assert_eq!(
-            Window::Seconds(2).expiry(seen),
+            Window::Seconds(2).end_from(seen),
             Timestamp::from_millis(3_500)
         );
-        assert_eq!(Window::Forever.expiry(seen), Timestamp::NEVER);
+        assert_eq!(Window::Forever.end_from(seen), Timestamp::NEVER);
     }
 }

@@ -1,0 +1,144 @@
+//! Takes a verified request apart into arrivals.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::inbound::{Asked, Intake, Refused, Routes};
+use super::look_alike;
+use super::rule::Rule;
+use crate::admission::Arrival;
+use crate::cause::Hints;
+use crate::claim::ClaimKey;
+use crate::fingerprint::Fingerprint;
+use crate::key::{self, Body, SplitError};
+use crate::message::{Direction, Envelope};
+use crate::time::{Millis, Timestamp};
+
+/// A verified request on its way to becoming arrivals.
+pub(super) struct Reading<'a> {
+    pub(super) intake: &'a Intake,
+    pub(super) envelope: &'a Arc<Envelope>,
+    pub(super) received_at: Timestamp,
+    pub(super) routes: &'a Routes,
+}
+
+impl Reading<'_> {
+    /// What the request asks for.
+    pub(super) fn asked(&self, bytes: &Bytes) -> Result<Asked, Refused> {
+        let hints = self.intake.hints_for(self.envelope);
+        let body = Body::understand(self.envelope.header("content-type"), bytes);
+        let Some(elements) = self.elements(&body)? else {
+            let arrival = self.arrival(bytes.clone(), &body, &hints, None)?;
+            return Ok(Asked::One(Box::new(arrival)));
+        };
+        let mut arrivals = Vec::with_capacity(elements.len());
+        for (index, element) in elements.into_iter().enumerate() {
+            let body = Body::understand(Some("application/json"), element);
+            arrivals.push(self.arrival(bytes.slice_ref(element), &body, &hints, Some(index))?);
+        }
+        Ok(Asked::Batch(arrivals))
+    }
+
+    /// The elements of a batch (K10); none where the source does not split. A body in which there
+    /// is nothing to split is kept whole: an event must not be lost because it came in another
+    /// shape (K5).
+    fn elements<'b>(&self, body: &Body<'b>) -> Result<Option<Vec<&'b [u8]>>, Refused> {
+        let Some(split) = &self.intake.rule.split else {
+            return Ok(None);
+        };
+        match key::split(split, body) {
+            Ok(elements) => Ok(Some(elements)),
+            Err(SplitError::NotJson | SplitError::NoArray) => Ok(None),
+            Err(error @ SplitError::TooMany { .. }) => Err(Refused::Batch(error)),
+        }
+    }
+
+    fn arrival(
+        &self,
+        bytes: Bytes,
+        body: &Body<'_>,
+        hints: &Arc<Hints>,
+        element: Option<usize>,
+    ) -> Result<Arrival, Refused> {
+        let intake = self.intake;
+        let headers: Vec<(&str, &[u8])> = self
+            .envelope
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        let request = key::Request {
+            method: &self.envelope.method,
+            path: &self.envelope.path,
+            query: self.envelope.query.as_deref(),
+            headers: &headers,
+            content_type: self.envelope.header("content-type"),
+            body: &bytes,
+        };
+        let event_type = intake.rule.event_type(&request, body);
+        let fingerprint = intake
+            .rule
+            .fingerprint(event_type.as_deref(), &request, body);
+        let keys = self
+            .keys(&request, body, fingerprint)
+            .map_err(|looked_at| Refused::KeyMissing { looked_at, element })?;
+        Ok(Arrival {
+            project_id: intake.project_id,
+            direction: Direction::Inbound,
+            source_id: Some(intake.source_id),
+            received_at: self.received_at,
+            envelope: Arc::clone(self.envelope),
+            body: bytes.clone(),
+            event_type,
+            tenant: None,
+            fingerprint,
+            keys,
+            policy: intake.policy,
+            destinations: self.routes.destinations.clone(),
+            disabled: Arc::clone(&self.routes.disabled),
+            hints: Arc::clone(hints),
+            delay: Millis::ZERO,
+            target: None,
+            extra_headers: Vec::new(),
+            warnings: Vec::new(),
+            response_status: intake.response_status,
+        })
+    }
+
+    /// The key of today, those of the former rules (C7), or else the look-alike's (D5). Fails with
+    /// the places that were looked at where the source wants a key and there is none.
+    fn keys(
+        &self,
+        request: &key::Request<'_>,
+        body: &Body<'_>,
+        fingerprint: Fingerprint,
+    ) -> Result<Vec<ClaimKey>, Vec<String>> {
+        let rule = &self.intake.rule;
+        let mut keys = Vec::with_capacity(1);
+        match rule.claim_key(request, body, fingerprint) {
+            Ok(key) => keys.push(key),
+            Err(looked_at) if rule.wants_a_key() => return Err(looked_at),
+            Err(_) => {}
+        }
+        for former in self
+            .intake
+            .former
+            .iter()
+            .filter(|former| self.still_counts(former))
+        {
+            let event_type = former.event_type(request, body);
+            let seen_then = former.fingerprint(event_type.as_deref(), request, body);
+            keys.extend(former.claim_key(request, body, seen_then));
+        }
+        if keys.is_empty() {
+            keys.push(look_alike(&rule.scope, fingerprint));
+        }
+        Ok(keys)
+    }
+
+    /// A rule that took requests apart in another way made keys of other things.
+    fn still_counts(&self, former: &Rule) -> bool {
+        former.until > self.received_at && former.split == self.intake.rule.split
+    }
+}

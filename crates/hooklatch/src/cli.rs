@@ -1,0 +1,237 @@
+//! The command line: which commands there are, and what each of them takes.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::connect::ConnectArgs;
+use crate::serve::settings::LogFormat;
+
+const EXAMPLES: &str = "\
+Example:
+  hooklatch demo                  see in half a minute what it does
+  hooklatch serve --dev           start a gateway on http://127.0.0.1:8420
+  hooklatch send --help           send a message
+
+Exit codes: 0 done, 1 refused or failed, 2 not understood.";
+
+/// Takes webhooks in, recognises every repetition, and delivers each event once.
+#[derive(Debug, Parser)]
+#[command(name = "hooklatch", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the gateway
+    Serve(Box<ServeArgs>),
+    /// Send a message through a running gateway
+    Send(Box<SendArgs>),
+    /// See the whole story in under a minute, on a temporary store
+    Demo(DemoArgs),
+}
+
+const SERVE_EXAMPLE: &str = "\
+Example:
+  hooklatch serve --data-dir /var/lib/hooklatch --listen 127.0.0.1:8420
+
+Every option is also a key of the configuration file, with underscores: data_dir = \"/var/lib/…\".
+A flag goes before its environment variable, and that before the file.
+
+Two secrets are no flags, because a command line can be read by everybody on the machine:
+  HOOKLATCH_API_KEY         the first admin key: hl_ and 29 characters or more (file: api_key);
+                            without it the first start makes one and prints it once
+  HOOKLATCH_ENCRYPTION_KEY  32 bytes in base64 that seal stored secrets (file: encryption_key);
+                            without it a key file is made in the data directory
+
+Ctrl-C or SIGTERM ends it gracefully; a second one ends it at once. Nothing that was answered is
+lost either way.";
+
+/// Options of `hooklatch serve`. What is left out is looked for in the file.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = SERVE_EXAMPLE)]
+pub(crate) struct ServeArgs {
+    /// A configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "HOOKLATCH_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// The address to listen on [default: 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDR", env = "HOOKLATCH_LISTEN")]
+    pub listen: Option<String>,
+
+    /// Where everything is stored [default: ./hooklatch-data]
+    #[arg(long, value_name = "DIR", env = "HOOKLATCH_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Allow endpoints on this machine (loopback addresses), for development
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "HOOKLATCH_DEV",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+    )]
+    pub dev: Option<bool>,
+
+    /// Where providers reach this gateway, for ingest URLs [default: the caller's Host header]
+    #[arg(long, value_name = "URL", env = "HOOKLATCH_PUBLIC_URL")]
+    pub public_url: Option<String>,
+
+    /// How the log is written [default: text]
+    #[arg(long, value_name = "FORMAT", env = "HOOKLATCH_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// What is logged, for example `warn` or `info,hooklatch_engine=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "HOOKLATCH_LOG")]
+    pub log: Option<String>,
+
+    /// How long a graceful end waits for what is under way [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "HOOKLATCH_DRAIN_SECONDS")]
+    pub drain_seconds: Option<u64>,
+}
+
+const SEND_EXAMPLE: &str = "\
+Example:
+  hooklatch send --tenant acme --event-type order.paid --key order-1001-paid '{\"order\": 1001}'
+  hooklatch send --url https://example.com/hook @payload.json
+  jq . order.json | hooklatch send --broadcast
+
+The same key, target and payload again sends nothing and shows the first message as it is now. The
+same key with another payload is refused (exit code 1).";
+
+/// Options of `hooklatch send`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = SEND_EXAMPLE)]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+
+    /// The payload as JSON, or @FILE; without it, or as `-`, it is read from standard input
+    #[arg(value_name = "PAYLOAD")]
+    pub payload: Option<String>,
+
+    /// What makes two calls the same; without it one is made for this call
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+
+    /// The type of the event
+    #[arg(long, value_name = "TYPE")]
+    pub event_type: Option<String>,
+
+    /// A header that each delivery carries
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+
+    /// Wait so long before the first attempt
+    #[arg(long, value_name = "SECONDS")]
+    pub delay_seconds: Option<u64>,
+
+    /// Print the message as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+/// Where a message goes: one of these.
+#[derive(Debug, Clone, Default, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TargetArgs {
+    /// To one endpoint, by its id
+    #[arg(long, value_name = "ID")]
+    pub endpoint: Option<String>,
+
+    /// To a URL
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// To every endpoint of a customer
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
+
+    /// To every endpoint
+    #[arg(long)]
+    pub broadcast: bool,
+}
+
+const DEMO_EXAMPLE: &str = "\
+Example:
+  hooklatch demo --exit           exit code 1 if anything was lost or happened twice
+  hooklatch demo                  the same, then stays up for you to try";
+
+/// Options of `hooklatch demo`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = DEMO_EXAMPLE)]
+pub(crate) struct DemoArgs {
+    /// End after the story instead of staying up
+    #[arg(long)]
+    pub exit: bool,
+
+    /// How many events the payment provider sends
+    #[arg(long, value_name = "N", default_value_t = 200,
+          value_parser = clap::value_parser!(u32).range(20..=5_000))]
+    pub events: u32,
+
+    /// The same seed tells the same story
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_level_of_help_has_an_example() {
+        let mut root = Cli::command();
+        assert!(root.render_help().to_string().contains("Example:"));
+        let commands = root.get_subcommands_mut();
+        for command in commands.filter(|command| command.get_name() != "help") {
+            let name = command.get_name().to_owned();
+            assert!(
+                command.render_help().to_string().contains("Example:"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_send_names_exactly_one_target() {
+        let with = |targets: &[&str]| {
+            let words = ["hooklatch", "send"].iter().chain(targets).chain(&["{}"]);
+            Cli::try_parse_from(words).is_ok()
+        };
+        assert!(with(&["--tenant", "acme"]));
+        assert!(with(&["--broadcast"]));
+        assert!(!with(&[]));
+        assert!(!with(&["--tenant", "acme", "--url", "http://x"]));
+    }
+
+    #[test]
+    fn dev_can_be_said_and_unsaid() {
+        let dev = |words: &[&str]| {
+            let words = ["hooklatch", "serve"].iter().chain(words);
+            match Cli::try_parse_from(words).unwrap().command {
+                Command::Serve(serve) => serve.dev,
+                Command::Send(_) | Command::Demo(_) => panic!("another command"),
+            }
+        };
+        assert_eq!(dev(&[]), None);
+        assert_eq!(dev(&["--dev"]), Some(true));
+        assert_eq!(dev(&["--dev=no"]), Some(false));
+    }
+}

@@ -1,0 +1,176 @@
+//! The parts of a running gateway, in the order in which they start and in which they end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooklatch_core::address::Reach;
+use hooklatch_core::seal::SealingKey;
+use hooklatch_core::secret::Secret;
+use hooklatch_egress::{Sender, SenderSettings};
+use hooklatch_engine::{Drained, Engine, EngineHandle};
+use hooklatch_server::bootstrap::bootstrap;
+use hooklatch_server::directory::Directory;
+use hooklatch_server::serve::{Limits, serve};
+use hooklatch_server::{App, Settings as ServerSettings};
+use hooklatch_store::{Store, SystemClock};
+use hooklatch_store_sqlite::{Options, SqliteStore};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::keyfile::{self, Stored};
+use super::settings::Settings;
+use crate::failure::Failure;
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    store: Arc<dyn Store>,
+    engine: EngineHandle,
+    http: JoinHandle<()>,
+    stop: CancellationToken,
+    address: SocketAddr,
+    first_key: Option<Secret>,
+}
+
+impl Gateway {
+    /// Starts everything. The store comes first: it keeps a second process out.
+    pub async fn start(settings: &Settings) -> Result<Self, Failure> {
+        let store = open_store(settings)?;
+        let sealing_key = sealing_key(settings, store.as_ref()).await?;
+        let reach = if settings.dev {
+            Reach::LoopbackToo
+        } else {
+            Reach::PublicOnly
+        };
+        let directory = Directory::open(Arc::clone(&store), sealing_key, reach)
+            .await
+            .map_err(|error| Failure::failed("the gateway cannot start", error))?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|error| failed_to_listen(settings, error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| failed_to_listen(settings, error))?;
+        // Not before the port is ours: a key that is made here is shown once, and a start that
+        // fails after it would have lost it.
+        let first_key = bootstrap(&directory, settings.api_key.as_ref())
+            .await
+            .map_err(|error| Failure::failed("the gateway cannot start", error))?;
+        let stop = CancellationToken::new();
+        let engine = start_engine(&store, &directory, reach);
+        let app = App::new(
+            Arc::clone(&store),
+            directory,
+            server_settings(settings, reach),
+        );
+        let limits = Limits {
+            drain: settings.drain,
+            ..Limits::default()
+        };
+        let http = tokio::spawn(serve(listener, app, limits, stop.clone()));
+        Ok(Self {
+            store,
+            engine,
+            http,
+            stop,
+            address,
+            first_key,
+        })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The API key that this start has made, if it has made one.
+    pub const fn first_key(&self) -> Option<&Secret> {
+        self.first_key.as_ref()
+    }
+
+    /// Waits for what should not happen: that the HTTP server ends by itself.
+    pub async fn http_ended(&mut self) {
+        // Why it ended has been logged by the panic that ended it.
+        let _ = (&mut self.http).await;
+    }
+
+    /// Takes nothing more, lets what is under way end, and closes the store.
+    pub async fn stop(self, drain: Duration) -> Result<(), Failure> {
+        self.stop.cancel();
+        // Both at once: neither answers nor attempts wait for the other's stragglers.
+        let http = async {
+            if !self.http.is_finished() {
+                let _ = self.http.await;
+            }
+        };
+        let ((), drained) = tokio::join!(http, self.engine.drain(drain));
+        match drained {
+            Drained::Complete => {}
+            Drained::CutShort { attempts } => tracing::warn!(
+                attempts,
+                "attempts under way at the deadline count as uncertain and are made again"
+            ),
+        }
+        self.store
+            .close()
+            .await
+            .map_err(|error| Failure::failed("the store did not close in order", error))?;
+        tracing::info!("the gateway has stopped");
+        Ok(())
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+    let clock = Arc::new(SystemClock);
+    let store = SqliteStore::open(&settings.data_dir, clock, Options::default());
+    let store = store.map_err(|error| Failure::failed("the gateway cannot start", error))?;
+    Ok(store)
+}
+
+async fn sealing_key(settings: &Settings, store: &dyn Store) -> Result<SealingKey, Failure> {
+    if let Some(key) = &settings.encryption_key {
+        return Ok(key.clone());
+    }
+    let documents = store
+        .load()
+        .await
+        .map_err(|error| Failure::failed("the configuration cannot be loaded", error))?;
+    let stored = if documents.is_empty() {
+        Stored::Nothing
+    } else {
+        Stored::Something
+    };
+    keyfile::load_or_make(&settings.data_dir, stored, rand::random())
+        .map_err(|error| Failure::failed("the gateway cannot start", error))
+}
+
+fn start_engine(store: &Arc<dyn Store>, directory: &Arc<Directory>, reach: Reach) -> EngineHandle {
+    let sender = Sender::with_system_resolver(SenderSettings {
+        reach,
+        ..SenderSettings::default()
+    });
+    let deliveries = Arc::clone(store);
+    let endpoints = Arc::clone(directory);
+    let settings = hooklatch_engine::Settings::default();
+    // The engine ends by being drained, not by the token that ends the HTTP server.
+    Engine::start(
+        deliveries,
+        endpoints,
+        sender,
+        settings,
+        CancellationToken::new(),
+    )
+}
+
+fn server_settings(settings: &Settings, reach: Reach) -> ServerSettings {
+    ServerSettings {
+        public_url: settings.public_url.clone(),
+        reach,
+        ..ServerSettings::default()
+    }
+}
+
+fn failed_to_listen(settings: &Settings, error: std::io::Error) -> Failure {
+    Failure::failed(format_args!("cannot listen on {}", settings.listen), error)
+}

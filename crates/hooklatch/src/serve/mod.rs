@@ -1,0 +1,52 @@
+//! `hooklatch serve`: wires the gateway together, runs it until a signal, and ends it in order.
+
+mod banner;
+mod file;
+mod gateway;
+mod keyfile;
+mod logs;
+pub(crate) mod settings;
+
+use crate::cli::ServeArgs;
+use crate::failure::Failure;
+use crate::signals::Signals;
+use gateway::Gateway;
+use settings::Settings;
+
+/// Runs the gateway until it is told to end.
+pub(crate) async fn run(arguments: Box<ServeArgs>) -> Result<(), Failure> {
+    let settings = Settings::gather(*arguments, |name| std::env::var(name).ok())
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    logs::start(&settings)?;
+    let mut signals = Signals::listen()
+        .map_err(|error| Failure::failed("the gateway cannot listen to signals", error))?;
+    let mut gateway = tokio::select! {
+        started = Box::pin(Gateway::start(&settings)) => started?,
+        signal = signals.next() => {
+            return Err(Failure::Failed(format!("{signal} before the gateway was up")));
+        }
+    };
+    let address = gateway.address();
+    eprint!("{}", banner::text(&settings, address, gateway.first_key()));
+    if let Some(warning) = banner::warning(&settings, address) {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(%address, data = %settings.data_dir.display(), "the gateway is up");
+    let by_itself = tokio::select! {
+        signal = signals.next() => {
+            let drain_seconds = settings.drain.as_secs();
+            tracing::info!(%signal, drain_seconds, "stopping; a second signal ends at once");
+            Ok(())
+        }
+        () = gateway.http_ended() => {
+            Err(Failure::Failed("the HTTP server ended by itself".into()))
+        }
+    };
+    tokio::select! {
+        stopped = gateway.stop(settings.drain) => stopped.and(by_itself),
+        _ = signals.next() => Err(Failure::Failed(
+            "ended at once; what was answered is stored, what was under way is recovered at the \
+             next start".into(),
+        )),
+    }
+}

@@ -1,0 +1,274 @@
+//! What `hooklatch serve` is told: flags before environment before file before default.
+//!
+//! The flags and most of the environment come through the command line's parser; the two secrets
+//! come from the environment or the file only.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hooklatch_core::seal::SealingKey;
+use hooklatch_core::secret::Secret;
+use hooklatch_core::token::check_api_key;
+use serde::Deserialize;
+
+use super::file::{FileError, FileSettings};
+use crate::cli::ServeArgs;
+
+const LISTEN: &str = "127.0.0.1:8420";
+const DATA_DIR: &str = "hooklatch-data";
+const LOG: &str = "info";
+const DRAIN: Duration = Duration::from_secs(30);
+/// The longest graceful end; no service manager waits for longer.
+const DRAIN_SECONDS_MAX: u64 = 3_600;
+
+/// How the log is written: for people, or one JSON object a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// What the gateway runs with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub dev: bool,
+    pub public_url: Option<String>,
+    pub log: String,
+    pub log_format: LogFormat,
+    pub drain: Duration,
+    pub api_key: Option<Secret>,
+    pub encryption_key: Option<SealingKey>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{name} is {value:?}: {hint}")]
+    Value {
+        name: &'static str,
+        value: String,
+        hint: &'static str,
+    },
+    #[error("{name}: {hint}")]
+    Secret { name: &'static str, hint: String },
+}
+
+impl Settings {
+    /// The settings of this start. `variable` looks up an environment variable.
+    pub fn gather(
+        arguments: ServeArgs,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let file = match &arguments.config {
+            Some(path) => FileSettings::read(path)?,
+            None => FileSettings::default(),
+        };
+        let given = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let api_key = given("HOOKLATCH_API_KEY").map(Secret::new).or(file.api_key);
+        let encryption_key = given("HOOKLATCH_ENCRYPTION_KEY")
+            .map(Secret::new)
+            .or(file.encryption_key);
+        let listen = arguments.listen.or(file.listen);
+        let drain = arguments.drain_seconds.or(file.drain_seconds);
+        Ok(Self {
+            listen: address(listen.as_deref().unwrap_or(LISTEN))?,
+            data_dir: arguments
+                .data_dir
+                .or(file.data_dir)
+                .unwrap_or_else(|| Path::new(DATA_DIR).to_owned()),
+            dev: arguments.dev.or(file.dev).unwrap_or(false),
+            public_url: arguments
+                .public_url
+                .or(file.public_url)
+                .map(public_url)
+                .transpose()?,
+            log: arguments.log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
+            log_format: arguments.log_format.or(file.log_format).unwrap_or_default(),
+            drain: drain.map_or(Ok(DRAIN), drain_time)?,
+            api_key: api_key.map(checked_api_key).transpose()?,
+            encryption_key: encryption_key.map(sealing_key).transpose()?,
+        })
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, SettingsError> {
+    let mut resolved = text.to_socket_addrs().into_iter().flatten();
+    resolved.next().ok_or_else(|| SettingsError::Value {
+        name: "listen",
+        value: text.to_owned(),
+        hint: "it is an address and a port, for example 127.0.0.1:8420",
+    })
+}
+
+fn public_url(text: String) -> Result<String, SettingsError> {
+    let bare = text.trim_end_matches('/');
+    let uri: Option<http::Uri> = bare.parse().ok();
+    let usable = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
+    });
+    if !usable {
+        return Err(SettingsError::Value {
+            name: "public_url",
+            value: text,
+            hint: "it is a URL without a query, for example https://hooks.example.com",
+        });
+    }
+    Ok(bare.to_owned())
+}
+
+fn drain_time(seconds: u64) -> Result<Duration, SettingsError> {
+    if seconds > DRAIN_SECONDS_MAX {
+        return Err(SettingsError::Value {
+            name: "drain_seconds",
+            value: seconds.to_string(),
+            hint: "it is at most 3600",
+        });
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+fn checked_api_key(key: Secret) -> Result<Secret, SettingsError> {
+    match check_api_key(key.expose()) {
+        Ok(()) => Ok(key),
+        Err(error) => Err(SettingsError::Secret {
+            name: "HOOKLATCH_API_KEY (or api_key)",
+            hint: error.to_string(),
+        }),
+    }
+}
+
+fn sealing_key(key: Secret) -> Result<SealingKey, SettingsError> {
+    SealingKey::from_base64(key.expose()).map_err(|error| SettingsError::Secret {
+        name: "HOOKLATCH_ENCRYPTION_KEY (or encryption_key)",
+        hint: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "hl_0123456789abcdef0123456789abcdef";
+    const SEALING: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+    fn nothing(_: &str) -> Option<String> {
+        None
+    }
+
+    fn with_file(text: &str, arguments: ServeArgs) -> Result<Settings, SettingsError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hooklatch.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = Some(path);
+        Settings::gather(
+            ServeArgs {
+                config,
+                ..arguments
+            },
+            nothing,
+        )
+    }
+
+    #[test]
+    fn without_a_word_the_gateway_is_local_and_strict() {
+        let settings = Settings::gather(ServeArgs::default(), nothing).unwrap();
+        assert_eq!(settings.listen.to_string(), LISTEN);
+        assert_eq!(settings.data_dir, Path::new(DATA_DIR));
+        assert_eq!(
+            (settings.dev, settings.log_format),
+            (false, LogFormat::Text)
+        );
+        assert_eq!((settings.drain, settings.api_key), (DRAIN, None));
+    }
+
+    #[test]
+    fn every_option_is_a_key_of_the_file() {
+        let text = format!(
+            "listen = \"127.0.0.1:9\"\ndata_dir = \"d\"\ndev = true\n\
+             public_url = \"https://hooks.example.com/\"\nlog = \"warn\"\nlog_format = \"json\"\n\
+             drain_seconds = 5\napi_key = \"{KEY}\"\nencryption_key = \"{SEALING}\"\n"
+        );
+        let settings = with_file(&text, ServeArgs::default()).unwrap();
+        assert_eq!(settings.listen.port(), 9);
+        assert_eq!(settings.data_dir, Path::new("d"));
+        assert!(settings.dev);
+        let url = settings.public_url.as_deref();
+        assert_eq!(url, Some("https://hooks.example.com"));
+        assert_eq!(
+            (settings.log.as_str(), settings.log_format),
+            ("warn", LogFormat::Json)
+        );
+        assert_eq!(settings.drain, Duration::from_secs(5));
+        assert_eq!(settings.api_key, Some(Secret::from(KEY)));
+        assert!(settings.encryption_key.is_some());
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file() {
+        let arguments = ServeArgs {
+            listen: Some("127.0.0.1:7".into()),
+            dev: Some(false),
+            ..ServeArgs::default()
+        };
+        let text = "listen = \"127.0.0.1:9\"\ndev = true\nlog = \"warn\"\n";
+        let settings = with_file(text, arguments).unwrap();
+        assert_eq!((settings.listen.port(), settings.dev), (7, false));
+        assert_eq!(settings.log, "warn");
+    }
+
+    #[test]
+    fn values_are_checked_and_the_message_says_what_to_write() {
+        let cases = [
+            (
+                "listen = \"8420\"",
+                "listen is \"8420\": it is an address and a port",
+            ),
+            (
+                "public_url = \"hooks.example.com\"",
+                "public_url is \"hooks.example.com\": it is a URL",
+            ),
+            ("public_url = \"http://x?a\"", "it is a URL without a query"),
+            (
+                "drain_seconds = 4000",
+                "drain_seconds is \"4000\": it is at most 3600",
+            ),
+            ("api_key = \"short\"", "HOOKLATCH_API_KEY (or api_key): "),
+            (
+                "encryption_key = \"c2hvcnQ=\"",
+                "HOOKLATCH_ENCRYPTION_KEY (or encryption_key): ",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = with_file(text, ServeArgs::default())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_secret_is_refused_without_being_repeated() {
+        let variable = |name: &str| (name == "HOOKLATCH_API_KEY").then(|| "sesame".to_owned());
+        let error = Settings::gather(ServeArgs::default(), variable).unwrap_err();
+        assert!(!error.to_string().contains("sesame"), "{error}");
+    }
+
+    #[test]
+    fn settings_print_no_secret() {
+        let variable = |name: &str| match name {
+            "HOOKLATCH_API_KEY" => Some(KEY.to_owned()),
+            "HOOKLATCH_ENCRYPTION_KEY" => Some(SEALING.to_owned()),
+            _ => None,
+        };
+        let settings = Settings::gather(ServeArgs::default(), variable).unwrap();
+        let text = format!("{settings:?}");
+        assert!(!text.contains(KEY) && !text.contains(SEALING), "{text}");
+    }
+}

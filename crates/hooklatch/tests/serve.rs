@@ -1,0 +1,226 @@
+//! `hooklatch serve` as a process: how it starts, how it refuses to, and how it ends.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const KEY: &str = "hl_0123456789abcdef0123456789abcdef";
+
+/// A gateway that ends with the test.
+struct Serving {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    banner: Vec<String>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hooklatch"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOOKLATCH_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("serve").arg("--data-dir").arg(data);
+    command.args(["--listen", "127.0.0.1:0"]);
+    command
+}
+
+impl Serving {
+    /// Starts one and reads what it says until it is up.
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut banner = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(
+                stderr.read_line(&mut line).unwrap(),
+                0,
+                "it ended: {banner:?}"
+            );
+            let up = line.contains("the gateway is up");
+            banner.push(line);
+            if up {
+                return Self {
+                    child,
+                    stderr,
+                    banner,
+                };
+            }
+        }
+    }
+
+    fn said(&self, label: &str) -> Option<&str> {
+        let lines = self.banner.iter();
+        let mut values = lines.filter_map(|line| line.trim().strip_prefix(label));
+        values.next().map(str::trim)
+    }
+
+    fn get(&self, path: &str, key: &str) -> String {
+        let address = self
+            .said("listening")
+            .unwrap()
+            .strip_prefix("http://")
+            .unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             connection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Sends a signal and answers the exit code and what was said last.
+    fn end(mut self, signal: &str) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let code = self.child.wait().unwrap().code();
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        (code, rest)
+    }
+}
+
+fn refused(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn the_first_key_is_shown_once_and_opens_the_api() {
+    let dir = TempDir::new().unwrap();
+    let first = Serving::start(&mut command(dir.path()));
+    let key = first
+        .said("API key")
+        .expect("a new store has a new key")
+        .to_owned();
+    assert!(first.get("/v1/sources", &key).starts_with("HTTP/1.1 200 "));
+    assert!(first.get("/v1/sources", KEY).starts_with("HTTP/1.1 401 "));
+    let (code, rest) = first.end("-TERM");
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.contains("the gateway has stopped"), "{rest}");
+
+    let next = Serving::start(&mut command(dir.path()));
+    assert_eq!(next.said("API key"), None);
+    assert!(next.get("/v1/sources", &key).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_key_from_the_environment_is_used_and_never_printed() {
+    let dir = TempDir::new().unwrap();
+    let serving = Serving::start(command(dir.path()).env("HOOKLATCH_API_KEY", KEY));
+    assert!(serving.get("/v1/sources", KEY).starts_with("HTTP/1.1 200 "));
+    let banner = serving.banner.concat();
+    let (_, rest) = serving.end("-INT");
+    assert!(
+        !banner.contains(KEY) && !rest.contains(KEY),
+        "{banner}{rest}"
+    );
+}
+
+#[test]
+fn a_second_process_on_the_data_is_refused_in_one_line() {
+    let dir = TempDir::new().unwrap();
+    let first = Serving::start(&mut command(dir.path()));
+    let (code, text) = refused(&mut command(dir.path()));
+    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(&dir.path().display().to_string()), "{text}");
+    assert!(first.get("/healthz", "").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_taken_address_is_refused_before_a_key_is_made() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = TempDir::new().unwrap();
+    let mut bare = Command::new(env!("CARGO_BIN_EXE_hooklatch"));
+    bare.args(["serve", "--listen", &address, "--data-dir"])
+        .arg(dir.path());
+    let (code, text) = refused(&mut bare);
+    assert_eq!(code, Some(1), "{text}");
+    let expected = format!("hooklatch: cannot listen on {address}: ");
+    assert!(text.starts_with(&expected), "{text}");
+    assert!(
+        Serving::start(&mut command(dir.path()))
+            .said("API key")
+            .is_some()
+    );
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_and_that_before_the_file() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("hooklatch.toml");
+    std::fs::write(
+        &file,
+        "log = \"info,file=warn\"\npublic_url = \"http://file\"\n",
+    )
+    .unwrap();
+    let mut command = command(&dir.path().join("data"));
+    command.env("HOOKLATCH_CONFIG", &file);
+    let from_file = Serving::start(&mut command);
+    assert_eq!(from_file.said("public"), Some("http://file"));
+    drop(from_file);
+    command.env("HOOKLATCH_PUBLIC_URL", "http://environment");
+    let from_environment = Serving::start(&mut command);
+    assert_eq!(from_environment.said("public"), Some("http://environment"));
+    drop(from_environment);
+    command.args(["--public-url", "http://flag"]);
+    assert_eq!(
+        Serving::start(&mut command).said("public"),
+        Some("http://flag")
+    );
+}
+
+#[test]
+fn what_is_not_understood_ends_with_code_2() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("hooklatch.toml");
+    std::fs::write(&file, "dev = true\nlissten = \"x\"\n").unwrap();
+    let (code, text) = refused(command(dir.path()).arg("--config").arg(&file));
+    assert_eq!(code, Some(2), "{text}");
+    let expected = format!(
+        "hooklatch: {}, line 2: unknown key `lissten`",
+        file.display()
+    );
+    assert!(text.starts_with(&expected), "{text}");
+    let (code, _) = refused(command(dir.path()).arg("--no-such-flag"));
+    assert_eq!(code, Some(2));
+    let (code, text) = refused(command(dir.path()).env("HOOKLATCH_API_KEY", "sesame"));
+    assert_eq!(code, Some(2));
+    assert!(!text.contains("sesame"), "{text}");
+}
+
+#[test]
+fn a_lost_key_file_is_not_replaced() {
+    let dir = TempDir::new().unwrap();
+    drop(Serving::start(&mut command(dir.path())));
+    std::fs::remove_file(dir.path().join("encryption.key")).unwrap();
+    let (code, text) = refused(&mut command(dir.path()));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("encryption.key is missing"), "{text}");
+}

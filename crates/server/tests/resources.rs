@@ -1,0 +1,330 @@
+//! The resources and what holds for every call of the API.
+
+mod common;
+
+use common::{API_KEY, Gateway};
+use serde_json::{Value, json};
+
+const KINDS: [&str; 3] = ["sources", "endpoints", "connections"];
+
+/// Settings that suffice for one of the kind.
+async fn settings(gateway: &Gateway, kind: &str, name: &str) -> Value {
+    match kind {
+        "sources" => json!({"name": name}),
+        "endpoints" => json!({"name": name, "url": "http://127.0.0.1:9/x"}),
+        _ => {
+            let to = json!({"name": format!("for {name}"), "url": "http://127.0.0.1:9/x"});
+            let to = gateway.api("PUT", "/v1/endpoints", to).await.json();
+            json!({"name": name, "event_types": ["*"], "endpoint_id": to["id"]})
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_resource_is_made_found_changed_listed_and_deleted() {
+    let gateway = Gateway::start().await;
+    for kind in KINDS {
+        let all = format!("/v1/{kind}");
+        let wanted = settings(&gateway, kind, "one").await;
+        let made = gateway.api("POST", &all, wanted.clone()).await.expect(201);
+        let id = made["id"].as_str().unwrap();
+        let one = format!("{all}/{id}");
+        let shown = gateway.get(&one).await.expect(200);
+        assert_eq!((&shown["id"], &shown["name"]), (&made["id"], &json!("one")));
+        assert!(shown["warnings"].is_array(), "{shown}");
+        assert!(shown["created_at"].as_str().unwrap().ends_with('Z'));
+
+        let renamed = gateway
+            .api("PATCH", &one, json!({"name": "two"}))
+            .await
+            .expect(200);
+        assert_eq!(
+            (&renamed["name"], &renamed["id"]),
+            (&json!("two"), &made["id"])
+        );
+        let same = gateway.api("PATCH", &one, json!({"id": id})).await;
+        same.expect(200);
+        let problem = gateway
+            .api("PATCH", &one, json!({"id": "x"}))
+            .await
+            .expect(422);
+        assert_eq!(problem["errors"][0]["pointer"], "/id", "{problem}");
+
+        let list = gateway.get(&all).await.expect(200);
+        let names: Vec<&Value> = list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["name"])
+            .collect();
+        assert!(names.contains(&&json!("two")), "{list}");
+        gateway.api("DELETE", &one, Value::Null).await.expect(204);
+        gateway.get(&one).await.expect(404);
+        gateway.api("DELETE", &one, Value::Null).await.expect(404);
+        gateway
+            .api("POST", &all, settings(&gateway, kind, "two").await)
+            .await
+            .expect(201);
+    }
+}
+
+#[tokio::test]
+async fn put_makes_or_changes_by_name_so_that_a_script_can_run_twice() {
+    let gateway = Gateway::start().await;
+    for kind in KINDS {
+        let path = format!("/v1/{kind}");
+        let wanted = settings(&gateway, kind, "one").await;
+        let first = gateway.api("PUT", &path, wanted.clone()).await.expect(201);
+        let again = gateway.api("PUT", &path, wanted.clone()).await.expect(200);
+        assert_eq!(first["id"], again["id"], "{kind}");
+        assert_eq!(first["ingest_url"], again["ingest_url"], "{kind}");
+        let problem = gateway.api("POST", &path, wanted).await.expect(409);
+        assert!(
+            problem["detail"].as_str().unwrap().contains("\"one\""),
+            "{problem}"
+        );
+        gateway.api("PUT", &path, json!({})).await.expect(422);
+    }
+}
+
+#[tokio::test]
+async fn lists_are_paged_newest_first() {
+    let gateway = Gateway::start().await;
+    for number in 0..5 {
+        gateway
+            .api("POST", "/v1/sources", json!({"name": format!("s{number}")}))
+            .await
+            .expect(201);
+    }
+    let mut names = Vec::new();
+    let mut path = "/v1/sources?limit=2".to_owned();
+    loop {
+        let page = gateway.get(&path).await.expect(200);
+        let data = page["data"].as_array().unwrap();
+        assert!(data.len() <= 2);
+        names.extend(
+            data.iter()
+                .map(|source| source["name"].as_str().unwrap().to_owned()),
+        );
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/v1/sources?limit=2&cursor={cursor}");
+    }
+    assert_eq!(names, ["s4", "s3", "s2", "s1", "s0"]);
+    for query in ["limit=0", "limit=251", "cursor=nonsense"] {
+        gateway
+            .get(&format!("/v1/sources?{query}"))
+            .await
+            .expect(422);
+    }
+    for query in ["limit=x", "unknown=1"] {
+        gateway
+            .get(&format!("/v1/sources?{query}"))
+            .await
+            .expect(400);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoints_secret_is_shown_once_and_rotates() {
+    let gateway = Gateway::start().await;
+    let wanted = json!({"name": "one", "url": "http://127.0.0.1:9/x"});
+    let made = gateway
+        .api("POST", "/v1/endpoints", wanted.clone())
+        .await
+        .expect(201);
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("whsec_"), "{secret}");
+    let path = format!("/v1/endpoints/{}", made["id"].as_str().unwrap());
+    for answer in [
+        gateway.get(&path).await.expect(200),
+        gateway
+            .api("PUT", "/v1/endpoints", wanted)
+            .await
+            .expect(200),
+        gateway
+            .api("PATCH", &path, json!({"timeout_seconds": 5}))
+            .await
+            .expect(200),
+    ] {
+        assert_eq!(answer.get("secret"), None, "{answer}");
+    }
+    let rotate = format!("{path}/rotate-secret");
+    let rotated = gateway.api("POST", &rotate, Value::Null).await.expect(200);
+    assert!(
+        rotated["secret"].as_str().is_some_and(|new| new != secret),
+        "{rotated}"
+    );
+}
+
+#[tokio::test]
+async fn deleting_an_end_of_a_connection_deletes_the_connection() {
+    let gateway = Gateway::start().await;
+    for end in ["source", "endpoint"] {
+        let (source, _) = gateway.source(json!({"name": end})).await;
+        let endpoint = gateway.connected(&source, end).await;
+        let id = if end == "source" {
+            &source["id"]
+        } else {
+            &endpoint["id"]
+        };
+        let path = format!("/v1/{end}s/{}", id.as_str().unwrap());
+        gateway.api("DELETE", &path, Value::Null).await.expect(204);
+        let list = gateway.get("/v1/connections").await.expect(200);
+        assert_eq!(list["data"], json!([]), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn members_of_a_group_share_their_keys() {
+    let gateway = Gateway::start().await;
+    let member = |name: &str, location: &str| {
+        let key = json!({"locations": [location], "group": "shop"});
+        json!({"name": name, "key": key})
+    };
+    let (_, one) = gateway.source(member("one", "body:$.id")).await;
+    let (_, other) = gateway.source(member("other", "header:x-id")).await;
+    let (_, alone) = gateway
+        .source(json!({"name": "alone", "key": {"locations": ["body:$.id"]}}))
+        .await;
+    let body = r#"{"id": "evt_1"}"#;
+    assert_eq!(
+        gateway.post(&one, body).await.expect(200)["outcome"],
+        "accepted"
+    );
+    let again = gateway
+        .call("POST", &other, &[("x-id", "evt_1")], body)
+        .await
+        .expect(200);
+    assert_eq!(again["outcome"], "duplicate");
+    assert_eq!(
+        gateway.post(&alone, body).await.expect(200)["outcome"],
+        "accepted"
+    );
+}
+
+#[tokio::test]
+async fn a_call_without_a_valid_key_learns_how_to_send_one() {
+    let gateway = Gateway::start().await;
+    let other = format!("Bearer {API_KEY}x");
+    for header in [
+        None,
+        Some("Basic abc"),
+        Some("Bearer nonsense"),
+        Some(other.as_str()),
+    ] {
+        let headers: Vec<_> = header
+            .map(|value| ("authorization", value))
+            .into_iter()
+            .collect();
+        for (method, path) in [("GET", "/v1/sources"), ("POST", "/v1/webhooks/send")] {
+            let answer = gateway.call(method, path, &headers, "").await;
+            answer.expect(401);
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
+    }
+    let lower = format!("bearer {API_KEY}");
+    gateway
+        .call("GET", "/v1/sources", &[("authorization", &lower)], "")
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_and_what_cannot_be_used_are_told_apart() {
+    let gateway = Gateway::start().await;
+    let bearer = format!("Bearer {API_KEY}");
+    let with_type = |media: &'static str| {
+        [
+            ("authorization", bearer.clone()),
+            ("content-type", media.to_owned()),
+        ]
+    };
+    for (path, media, body, status) in [
+        ("/v1/sources", "application/json", "{\"name\": ", 400),
+        ("/v1/sources", "application/json", "", 400),
+        (
+            "/v1/sources",
+            "application/json",
+            "{\"name\": \"x\"} y",
+            400,
+        ),
+        (
+            "/v1/webhooks/send",
+            "application/json",
+            "{\"payload\": nope}",
+            400,
+        ),
+        ("/v1/webhooks/send", "application/json", "[1]", 422),
+        ("/v1/webhooks/send/batch", "application/json", "{", 400),
+        ("/v1/sources", "text/plain", "{}", 415),
+        (
+            "/v1/sources",
+            "application/x-www-form-urlencoded",
+            "name=x",
+            415,
+        ),
+        (
+            "/v1/sources",
+            "application/vnd.x+json; charset=utf-8",
+            "{\"name\": \"x\"}",
+            201,
+        ),
+        ("/v1/sources", "application/json", "{\"name\": 7}", 422),
+        ("/v1/sources", "application/json", "{\"nam\": \"y\"}", 422),
+        ("/v1/sources", "application/json", "[]", 422),
+    ] {
+        let headers = with_type(media);
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let answer = gateway.call("POST", path, &headers, body).await;
+        assert_eq!(
+            answer.status,
+            status,
+            "{path} {media} {body}: {}",
+            answer.text()
+        );
+        answer.expect(status);
+    }
+    let problem = gateway.api(
+        "POST",
+        "/v1/sources",
+        json!({"key": {"locations": ["body:$.x["]}}),
+    );
+    let problem = problem.await.expect(422);
+    let pointer = problem["errors"][0]["pointer"].as_str().unwrap();
+    assert!(pointer.starts_with("/key"), "{problem}");
+}
+
+#[tokio::test]
+async fn unknown_ids_and_paths_are_not_found_and_wrong_methods_are_named() {
+    let gateway = Gateway::start().await;
+    for path in [
+        "/v1/sources/src_0000000000000",
+        "/v1/sources/nonsense",
+        "/v1/endpoints/src_0000000000000",
+        "/v1/connections/con_zzzzzzzzzzzzz",
+        "/v1/nothing",
+        "/",
+    ] {
+        gateway.get(path).await.expect(404);
+    }
+    let answer = gateway.api("DELETE", "/v1/sources", Value::Null).await;
+    answer.expect(405);
+    let allow = answer.header("allow").unwrap();
+    assert!(allow.contains("POST") && allow.contains("PUT"), "{allow}");
+}
+
+#[tokio::test]
+async fn an_address_that_must_not_be_reached_is_refused_when_it_is_saved() {
+    let gateway = Gateway::start().await;
+    let wanted = json!({"name": "one", "url": "http://169.254.169.254/latest/meta-data"});
+    let problem = gateway
+        .api("POST", "/v1/endpoints", wanted)
+        .await
+        .expect(422);
+    assert_eq!(problem["errors"][0]["pointer"], "/url", "{problem}");
+}

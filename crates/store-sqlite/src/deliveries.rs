@@ -1,0 +1,315 @@
+//! Deliveries: leased lane by lane, finished, commanded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hooklatch_core::delivery::lifecycle::{Command, Finish};
+use hooklatch_core::delivery::{Delivery, Lane};
+use hooklatch_core::ids::{AttemptId, DeliveryId, MessageId, ProjectId};
+use hooklatch_core::message::Parcel;
+use hooklatch_core::time::{Millis, Timestamp};
+use hooklatch_store::{Commanded, FinishAttempt, Finished, Lease, LeaseRequest, Leases, Terms};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::fault::Fault;
+use crate::history;
+use crate::lanes::LaneChange;
+use crate::rows::attempt::{self, Applied};
+use crate::rows::delivery::{self, select};
+use crate::writer::Batch;
+
+/// A lane's part in one pass.
+struct Turn {
+    lane: Lane,
+    terms: Terms,
+    taken: usize,
+    /// When the first of those is due that are not due yet.
+    next: Option<Timestamp>,
+}
+
+/// One pass over what is due.
+struct Pass {
+    leases: Leases,
+    remaining: usize,
+    /// Parcels that had to be read.
+    read: HashMap<MessageId, Arc<Parcel>>,
+}
+
+impl Pass {
+    fn soonest(&mut self, wait: Millis) {
+        let known = self.leases.next_due_in;
+        self.leases.next_due_in = Some(known.map_or(wait, |known| known.min(wait)));
+    }
+}
+
+/// Leases what is due: the oldest first within a lane, and an equal share to each lane.
+pub(crate) fn lease(batch: &mut Batch<'_>, request: &LeaseRequest) -> Result<Leases, Fault> {
+    let mut pass = Pass {
+        leases: Leases::default(),
+        remaining: request.limit,
+        read: HashMap::new(),
+    };
+    let mut turns = begin_turns(batch, request)?;
+    while pass.remaining > 0 && !turns.is_empty() {
+        let share = (pass.remaining / turns.len()).max(1);
+        let mut unfinished = Vec::new();
+        for mut turn in turns {
+            if pass.remaining == 0 || !serve(batch, &mut pass, &mut turn, share)? {
+                unfinished.push(turn);
+            }
+        }
+        turns = unfinished;
+    }
+    if !turns.is_empty() {
+        pass.soonest(Millis::ZERO);
+    }
+    look_ahead(batch, &mut pass)?;
+    Ok(pass.leases)
+}
+
+fn begin_turns(batch: &Batch<'_>, request: &LeaseRequest) -> Result<Vec<Turn>, Fault> {
+    let mut turns = Vec::new();
+    for lane in batch.memory.lanes.due(batch.now) {
+        let terms = request.terms.terms(lane);
+        if terms.capacity > 0 {
+            let next = first_after(batch.db, lane, batch.now)?;
+            turns.push(Turn {
+                lane,
+                terms,
+                taken: 0,
+                next,
+            });
+        }
+    }
+    Ok(turns)
+}
+
+/// Leases up to `share` deliveries of a lane; answers whether the lane has had all it may have.
+fn serve(
+    batch: &mut Batch<'_>,
+    pass: &mut Pass,
+    turn: &mut Turn,
+    share: usize,
+) -> Result<bool, Fault> {
+    let wanted = share
+        .min(turn.terms.capacity - turn.taken)
+        .min(pass.remaining);
+    let due = due_in(batch.db, turn.lane, batch.now, wanted)?;
+    let got = due.len();
+    for delivery in &due {
+        let lease = lease_one(batch, pass, delivery, turn.terms.span)?;
+        pass.leases.leased.push(lease);
+    }
+    turn.taken += got;
+    pass.remaining -= got;
+    if got > 0 {
+        batch.effects.lanes.push(LaneChange::Served(turn.lane));
+    }
+    if got < wanted {
+        // The lane is empty but for what is due later and for the leases of this pass.
+        let until = (turn.taken > 0).then(|| batch.now + turn.terms.span);
+        let known = turn.next.into_iter().chain(until).min();
+        batch
+            .effects
+            .lanes
+            .push(LaneChange::Known(turn.lane, known));
+        if let Some(next) = turn.next {
+            pass.soonest(next.since(batch.now));
+        }
+        return Ok(true);
+    }
+    Ok(turn.taken == turn.terms.capacity)
+}
+
+fn lease_one(
+    batch: &mut Batch<'_>,
+    pass: &mut Pass,
+    delivery: &Delivery,
+    span: Millis,
+) -> Result<Lease, Fault> {
+    let attempt_id = AttemptId::from_number(batch.mint.next(batch.now));
+    let leasing = delivery.lease(attempt_id, batch.now, span);
+    let leasing = leasing.expect("what is due can be leased");
+    delivery::update(batch.db, &leasing.delivery)?;
+    let lost_before = leasing.lost.is_some();
+    if let Some(lost) = leasing.lost {
+        attempt::write(batch.db, &lost, &attempt::encode_meta(&lost), Applied::Yes)?;
+    }
+    let parcel = parcel(batch, pass, delivery.message_id)?;
+    batch.effects.leased.push(delivery.message_id);
+    Ok(Lease {
+        delivery: leasing.delivery,
+        lost_before,
+        parcel,
+    })
+}
+
+fn parcel(batch: &Batch<'_>, pass: &mut Pass, id: MessageId) -> Result<Arc<Parcel>, Fault> {
+    if let Some(parcel) = batch.memory.parcels.get(id) {
+        return Ok(parcel);
+    }
+    if let Some(parcel) = pass.read.get(&id) {
+        return Ok(Arc::clone(parcel));
+    }
+    let parcel = history::parcel(batch.db, id)?;
+    let parcel = parcel.ok_or_else(|| Fault::unreadable(format!("{id} is gone")))?;
+    let parcel = Arc::new(parcel);
+    pass.read.insert(id, Arc::clone(&parcel));
+    Ok(parcel)
+}
+
+/// Finds out how long nothing is due in the lanes that were not served.
+fn look_ahead(batch: &mut Batch<'_>, pass: &mut Pass) -> Result<(), Fault> {
+    for (bound, lane) in batch.memory.lanes.waiting(batch.now) {
+        let wait = bound.since(batch.now);
+        if pass.leases.next_due_in.is_some_and(|known| known <= wait) {
+            break;
+        }
+        let first = first_after(batch.db, lane, batch.now)?;
+        if let Some(first) = first {
+            pass.soonest(first.since(batch.now));
+        }
+        if first != Some(bound) {
+            // The bound was of something that is done by now.
+            batch.effects.lanes.push(LaneChange::Known(lane, first));
+        }
+    }
+    Ok(())
+}
+
+fn due_in(
+    db: &Connection,
+    lane: Lane,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Delivery>, Fault> {
+    let sql = select!(
+        "INDEXED BY deliveries_due WHERE status <= 1 AND lane = ?1 AND at <= ?2 \
+         ORDER BY at, status, id LIMIT ?3"
+    );
+    let mut statement = db.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query([lane.0, now.as_millis(), limit])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        due.push(delivery::decode(row)?);
+    }
+    Ok(due)
+}
+
+fn first_after(db: &Connection, lane: Lane, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    let sql = "SELECT at FROM deliveries INDEXED BY deliveries_due \
+               WHERE status <= 1 AND lane = ?1 AND at > ?2 ORDER BY at LIMIT 1";
+    let mut statement = db.prepare_cached(sql)?;
+    let first = statement.query_row([lane.0, now.as_millis()], |row| row.get(0));
+    Ok(first.optional()?.map(Timestamp::from_millis))
+}
+
+/// The end of an attempt with its record as it is stored.
+pub(crate) struct PreparedFinish {
+    finish: FinishAttempt,
+    meta: Option<String>,
+}
+
+impl PreparedFinish {
+    /// Makes what can be made before the writer's turn.
+    pub(crate) fn new(finish: FinishAttempt) -> Self {
+        let meta = finish.attempt.as_ref().map(attempt::encode_meta);
+        Self { finish, meta }
+    }
+
+    /// Roughly how many bytes this keeps in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let answer = self
+            .finish
+            .attempt
+            .as_ref()
+            .map(|it| it.response_body.len());
+        answer.unwrap_or(0) + self.meta.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Records an attempt and moves its delivery.
+pub(crate) fn finish(batch: &mut Batch<'_>, prepared: &PreparedFinish) -> Result<Finished, Fault> {
+    let finish = &prepared.finish;
+    let Some(delivery) = delivery::load(batch.db, finish.delivery_id)? else {
+        return Ok(Finished::Fenced);
+    };
+    let attempted = finish.attempt.is_some();
+    let moved = delivery.finish(finish.token, attempted, finish.next, batch.now);
+    let applied = match &moved {
+        Finish::Applied(_) => Applied::Yes,
+        Finish::Fenced => Applied::Fenced,
+    };
+    if let (Some(attempt), Some(meta)) = (&finish.attempt, &prepared.meta) {
+        attempt::write(batch.db, attempt, meta, applied)?;
+    }
+    match moved {
+        Finish::Fenced => Ok(Finished::Fenced),
+        Finish::Applied(moved) => {
+            write_moved(batch, &moved)?;
+            Ok(Finished::Applied(moved))
+        }
+    }
+}
+
+fn write_moved(batch: &mut Batch<'_>, moved: &Delivery) -> Result<(), Fault> {
+    delivery::update(batch.db, moved)?;
+    if let Some(due) = moved.next_attempt_at() {
+        batch.due(moved.lane(), due);
+    }
+    Ok(())
+}
+
+/// Carries out what a person asks of a delivery.
+pub(crate) fn command(
+    batch: &mut Batch<'_>,
+    (project, id, command): &(ProjectId, DeliveryId, Command),
+) -> Result<Commanded, Fault> {
+    let found = delivery::load(batch.db, *id)?;
+    let Some(delivery) = found.filter(|delivery| delivery.project_id == *project) else {
+        return Ok(Commanded::NotFound);
+    };
+    match delivery.command(*command, batch.now) {
+        Err(refused) => Ok(Commanded::Refused(refused)),
+        Ok(moved) => {
+            write_moved(batch, &moved)?;
+            Ok(Commanded::Done(moved))
+        }
+    }
+}
+
+/// Deliveries that are made due in one operation, so that a long queue holds nobody up.
+pub(crate) const HASTENED_PER_STEP: usize = 500;
+
+/// Makes some of what waits in a lane due now; answers how many.
+pub(crate) fn hasten(batch: &mut Batch<'_>, lane: &Lane) -> Result<usize, Fault> {
+    let sql = "UPDATE deliveries SET at = ?2 WHERE id IN (\
+                   SELECT id FROM deliveries INDEXED BY deliveries_due \
+                   WHERE status <= 1 AND status = 0 AND lane = ?1 AND at > ?2 LIMIT ?3)";
+    let mut statement = batch.db.prepare_cached(sql)?;
+    let row = [lane.0, batch.now.as_millis(), HASTENED_PER_STEP as i64];
+    let hastened = statement.execute(row)?;
+    batch.due(*lane, batch.now);
+    Ok(hastened)
+}
+
+/// Voids every lease: they ended with the process that gave them (O4). Answers how many.
+pub(crate) fn void_leases(db: &Connection, now: Timestamp) -> Result<usize, Fault> {
+    let sql = "UPDATE deliveries SET at = MIN(at, ?1) WHERE id IN (\
+                   SELECT id FROM deliveries INDEXED BY deliveries_due \
+                   WHERE status <= 1 AND status = 1)";
+    Ok(db.execute(sql, [now.as_millis()])?)
+}
+
+/// From when each lane has something due.
+pub(crate) fn first_of_lanes(db: &Connection) -> Result<Vec<LaneChange>, Fault> {
+    let sql = "SELECT lane, MIN(at) FROM deliveries INDEXED BY deliveries_due \
+               WHERE status <= 1 GROUP BY lane";
+    let mut statement = db.prepare(sql)?;
+    let lanes = statement.query_map([], |row| {
+        let first = Timestamp::from_millis(row.get(1)?);
+        Ok(LaneChange::Due(Lane(row.get(0)?), first))
+    })?;
+    Ok(lanes.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,284 @@
+//! The ledger's tables: one is open and takes new claims, the others are closed.
+//!
+//! A closed generation is asked only where its filter says "perhaps", so that a new key reads
+//! nothing old. Which generation holds a claim has no meaning: expiry is judged by the claim's
+//! own end, wherever it lies.
+
+use hooklatch_core::claim::Claim;
+use hooklatch_core::ids::ProjectId;
+use hooklatch_core::invariants;
+use hooklatch_core::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use crate::fault::Fault;
+use crate::filter::{Filter, KeyHash};
+use crate::rows::claim::Tables;
+
+/// Claims that are looked at in one step of removing a generation.
+const PRUNED_PER_STEP: i64 = 128;
+
+/// One generation.
+pub(crate) struct Generation {
+    g: i64,
+    /// Its tables.
+    pub tables: Tables,
+    filter: Filter,
+    last_expiry: Timestamp,
+}
+
+/// All generations.
+pub(crate) struct Generations {
+    /// The oldest first; the last one is open.
+    all: Vec<Generation>,
+    claims: usize,
+    claims_max: usize,
+}
+
+/// A claim with where it lies.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Which generation, by its place.
+    pub place: usize,
+    /// The claim.
+    pub claim: Claim,
+}
+
+impl Generations {
+    /// Reads the generations, and makes the first one in a new file.
+    pub(crate) fn load(
+        db: &Connection,
+        secret: &[u8; 32],
+        claims_max: usize,
+    ) -> Result<Self, Fault> {
+        let mut all = Vec::new();
+        let mut claims = 0;
+        let sql = "SELECT g, sealed, last_expiry, filter FROM generations ORDER BY g";
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let g = row.get(0)?;
+            let kept: Option<Vec<u8>> = row.get(3)?;
+            let filter = kept.as_deref().and_then(Filter::from_bytes);
+            let last_expiry: Option<i64> = row.get(2)?;
+            let generation = match (row.get(1)?, filter, last_expiry) {
+                (true, Some(filter), Some(last_expiry)) => Generation {
+                    g,
+                    tables: Tables::of(g),
+                    filter,
+                    last_expiry: Timestamp::from_millis(last_expiry),
+                },
+                (true | false, _, _) => {
+                    let (generation, found) = reread(db, secret, g, claims_max)?;
+                    claims = found;
+                    generation
+                }
+            };
+            all.push(generation);
+        }
+        drop(rows);
+        if all.is_empty() {
+            create(db, 1)?;
+            all.push(empty(1, claims_max));
+        }
+        Ok(Self {
+            all,
+            claims,
+            claims_max,
+        })
+    }
+
+    fn open(&self) -> &Generation {
+        self.all.last().expect("there is always an open generation")
+    }
+
+    /// The claims under a key in a scope, whether or not their window is open.
+    pub(crate) fn find(
+        &self,
+        db: &Connection,
+        key: KeyHash,
+        checksum: &hooklatch_core::key::Checksum,
+        scope: &str,
+    ) -> Result<Vec<Found>, Fault> {
+        let mut found = Vec::new();
+        let newest = self.all.len() - 1;
+        for (place, generation) in self.all.iter().enumerate().rev() {
+            // Claims of the batch under way are not in the filter of the open generation yet.
+            if place == newest || generation.filter.may_contain(key) {
+                let claims = generation.tables.find(db, checksum, scope)?;
+                found.extend(claims.into_iter().map(|claim| Found { place, claim }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The tables that may hold a key, whatever its scope.
+    pub(crate) fn holding(&self, key: KeyHash) -> impl Iterator<Item = &Tables> {
+        let newest = self.all.len() - 1;
+        let all = self.all.iter().enumerate();
+        let holding = all.filter(move |(place, it)| *place == newest || it.filter.may_contain(key));
+        holding.map(|(_, generation)| &generation.tables)
+    }
+
+    /// Writes a claim into the open generation, in place of the one that it replaces.
+    pub(crate) fn write(
+        &self,
+        db: &Connection,
+        project: ProjectId,
+        known: &[Found],
+        claim: &Claim,
+        texts: ClaimTexts<'_>,
+    ) -> Result<(), Fault> {
+        let same = |found: &&Found| {
+            found.claim.checksum == claim.checksum
+                && found.claim.scope == claim.scope
+                && found.claim.variant == claim.variant
+        };
+        for replaced in known.iter().filter(same) {
+            let tables = &self.all[replaced.place].tables;
+            tables.delete(db, &replaced.claim, texts.scope)?;
+        }
+        let tables = &self.open().tables;
+        tables.insert(db, project, claim, texts.scope, texts.parts)?;
+        for part in claim.parts_to_index() {
+            let hash = KeyHash::of_part(texts.secret, part);
+            tables.insert_part(db, hash.as_column(), &claim.checksum)?;
+        }
+        Ok(())
+    }
+
+    /// Notes a claim that was committed.
+    pub(crate) fn claimed(&mut self, key: KeyHash, expires: Timestamp) {
+        let open = self.all.last_mut().expect("there is always an open one");
+        open.filter.insert(key);
+        open.last_expiry = open.last_expiry.max(expires);
+        self.claims += 1;
+    }
+
+    /// Whether the open generation is as large as one should be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.claims >= self.claims_max
+    }
+
+    /// Closes the open generation and opens the next, in a transaction of its own.
+    pub(crate) fn rotate(&mut self, db: &Connection) -> Result<(), Fault> {
+        let open = self.open();
+        let next = open.g + 1;
+        let rotated = db.unchecked_transaction()?;
+        let sql = "UPDATE generations SET sealed = 1, last_expiry = ?2, filter = ?3 WHERE g = ?1";
+        let filter = open.filter.to_bytes();
+        db.execute(sql, params![open.g, open.last_expiry.as_millis(), filter])?;
+        create(db, next)?;
+        rotated.commit()?;
+        self.all.push(empty(next, self.claims_max));
+        self.claims = 0;
+        Ok(())
+    }
+
+    /// Whether a closed generation can go: the window of its last claim has ended.
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        self.ended(now).is_some()
+    }
+
+    fn ended(&self, now: Timestamp) -> Option<&Generation> {
+        let (_, closed) = self.all.split_last()?;
+        closed
+            .iter()
+            .find(|generation| generation.last_expiry <= now)
+    }
+
+    /// Removes some claims of a generation that has ended, in a transaction of its own, and the
+    /// generation once it is empty. Step by step, because to drop a table is to read all of it.
+    pub(crate) fn prune_step(&mut self, db: &Connection, now: Timestamp) -> Result<(), Fault> {
+        let Some(ended) = self.ended(now) else {
+            return Ok(());
+        };
+        let pruned = db.unchecked_transaction()?;
+        let gone = prune(db, ended, now)?;
+        pruned.commit()?;
+        if let Some(g) = gone {
+            self.all.retain(|generation| generation.g != g);
+        }
+        Ok(())
+    }
+}
+
+fn prune(db: &Connection, ended: &Generation, now: Timestamp) -> Result<Option<i64>, Fault> {
+    let claims = ended.tables.first(db, PRUNED_PER_STEP)?;
+    for claim in &claims {
+        assert!(invariants::may_be_pruned(claim, now), "INV-9: {claim:?}");
+    }
+    if let Some(last) = claims.last() {
+        ended.tables.delete_up_to(db, &last.checksum, now)?;
+        return Ok(None);
+    }
+    if ended.tables.delete_parts(db, PRUNED_PER_STEP)? > 0 {
+        return Ok(None);
+    }
+    ended.tables.drop(db)?;
+    db.execute("DELETE FROM generations WHERE g = ?1", [ended.g])?;
+    Ok(Some(ended.g))
+}
+
+/// What of a claim is written as text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClaimTexts<'a> {
+    /// Its scope.
+    pub scope: &'a str,
+    /// Its parts, as a JSON list.
+    pub parts: &'a str,
+    /// The file's secret, for the index of parts.
+    pub secret: &'a [u8; 32],
+}
+
+/// The tables of every generation, the newest first, as a reader finds them.
+pub(crate) fn tables(db: &Connection) -> Result<Vec<Tables>, Fault> {
+    let mut statement = db.prepare_cached("SELECT g FROM generations ORDER BY g DESC")?;
+    let numbers = statement.query_map([], |row| row.get(0))?;
+    let mut tables = Vec::new();
+    for g in numbers {
+        tables.push(Tables::of(g?));
+    }
+    Ok(tables)
+}
+
+fn create(db: &Connection, g: i64) -> Result<(), Fault> {
+    db.execute("INSERT INTO generations (g) VALUES (?1)", [g])?;
+    Tables::of(g).create(db)
+}
+
+fn empty(g: i64, claims_max: usize) -> Generation {
+    Generation {
+        g,
+        tables: Tables::of(g),
+        filter: Filter::for_keys(claims_max),
+        last_expiry: Timestamp::from_millis(0),
+    }
+}
+
+/// The filter of a generation from its rows: of the open one, or of one that was closed by a
+/// version with other filters.
+fn reread(
+    db: &Connection,
+    secret: &[u8; 32],
+    g: i64,
+    claims_max: usize,
+) -> Result<(Generation, usize), Fault> {
+    let tables = Tables::of(g);
+    let mut keys = Vec::new();
+    let mut last_expiry = 0;
+    tables.each(db, |checksum, expires| {
+        keys.push(KeyHash::of_key(secret, checksum));
+        last_expiry = last_expiry.max(expires);
+    })?;
+    let mut filter = Filter::for_keys(claims_max.max(keys.len()));
+    for key in &keys {
+        filter.insert(*key);
+    }
+    let generation = Generation {
+        g,
+        tables,
+        filter,
+        last_expiry: Timestamp::from_millis(last_expiry),
+    };
+    Ok((generation, keys.len()))
+}

@@ -1,0 +1,114 @@
+//! From when each lane may have something due, so that a pass over what is due reads nothing of
+//! the lanes that only wait.
+//!
+//! What is kept is a lower bound: too early costs one look into the file, too late would leave a
+//! delivery lying. So a bound is only raised to what was just read, in the transaction that read
+//! it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use hooklatch_core::delivery::Lane;
+use hooklatch_core::time::Timestamp;
+
+/// The lanes in which something waits.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    earliest: HashMap<Lane, Timestamp>,
+    by_time: BTreeSet<(Timestamp, Lane)>,
+    last_served: Option<Lane>,
+}
+
+/// What a batch learnt of the lanes; applied in order, after its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LaneChange {
+    /// Something was written that is due then.
+    Due(Lane, Timestamp),
+    /// This is all that there is in the lane, none if nothing is.
+    Known(Lane, Option<Timestamp>),
+    /// The lane was the last one to be served.
+    Served(Lane),
+}
+
+impl Lanes {
+    /// Applies what was learnt.
+    pub(crate) fn apply(&mut self, change: LaneChange) {
+        match change {
+            LaneChange::Due(lane, at) => {
+                let known = self.earliest.get(&lane).copied();
+                if known.is_none_or(|known| at < known) {
+                    self.set(lane, Some(at));
+                }
+            }
+            LaneChange::Known(lane, at) => self.set(lane, at),
+            LaneChange::Served(lane) => self.last_served = Some(lane),
+        }
+    }
+
+    fn set(&mut self, lane: Lane, at: Option<Timestamp>) {
+        let before = match at {
+            Some(at) => self.earliest.insert(lane, at),
+            None => self.earliest.remove(&lane),
+        };
+        if let Some(before) = before {
+            self.by_time.remove(&(before, lane));
+        }
+        if let Some(at) = at {
+            self.by_time.insert((at, lane));
+        }
+    }
+
+    /// The lanes in which something may be due, beginning after the one that was served last.
+    pub(crate) fn due(&self, now: Timestamp) -> Vec<Lane> {
+        let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
+        let mut lanes: Vec<Lane> = due.map(|(_, lane)| *lane).collect();
+        lanes.sort_unstable();
+        if let Some(last) = self.last_served {
+            let begin = lanes.partition_point(|lane| *lane <= last);
+            lanes.rotate_left(begin);
+        }
+        lanes
+    }
+
+    /// The lanes in which nothing is due yet, the soonest first.
+    pub(crate) fn waiting(
+        &self,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, Lane)> + use<'_> {
+        self.by_time
+            .iter()
+            .copied()
+            .skip_while(move |(at, _)| *at <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn a_bound_is_lowered_by_what_is_written_and_raised_only_by_what_was_read() {
+        let mut lanes = Lanes::default();
+        lanes.apply(LaneChange::Due(Lane(1), at(5)));
+        lanes.apply(LaneChange::Due(Lane(1), at(9)));
+        assert_eq!(lanes.waiting(at(0)).collect::<Vec<_>>(), [(at(5), Lane(1))]);
+        lanes.apply(LaneChange::Known(Lane(1), Some(at(9))));
+        assert_eq!(lanes.waiting(at(0)).collect::<Vec<_>>(), [(at(9), Lane(1))]);
+        lanes.apply(LaneChange::Known(Lane(1), None));
+        assert_eq!(lanes.waiting(at(0)).count(), 0);
+    }
+
+    #[test]
+    fn the_turn_goes_on_after_the_lane_that_was_served_last() {
+        let mut lanes = Lanes::default();
+        for lane in [3, 1, 2] {
+            lanes.apply(LaneChange::Due(Lane(lane), at(lane)));
+        }
+        lanes.apply(LaneChange::Served(Lane(1)));
+        assert_eq!(lanes.due(at(9)), [Lane(2), Lane(3), Lane(1)]);
+        assert_eq!(lanes.due(at(2)), [Lane(2), Lane(1)]);
+    }
+}

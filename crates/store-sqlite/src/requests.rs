@@ -1,0 +1,197 @@
+//! Requests that did not become messages: refused, released, discarded, compared.
+
+use bytes::Bytes;
+use hooklatch_core::admission::{ReleaseInput, ReleaseRefused, discard, release};
+use hooklatch_core::ids::{ProjectId, RequestId};
+use hooklatch_core::message::{Effect, Request, RequestOutcome};
+use hooklatch_store::{REFUSED_KEPT_MAX, Refused, ReleaseOutcome};
+use rusqlite::Connection;
+
+use crate::admit::write_message;
+use crate::fault::Fault;
+use crate::rows::payload::{self, EnvelopeAt};
+use crate::rows::{message, request};
+use crate::writer::Batch;
+
+/// A refused request with its envelope as it is stored.
+pub(crate) struct PreparedRefusal {
+    refused: Refused,
+    envelope: String,
+}
+
+impl PreparedRefusal {
+    /// Makes what can be made before the writer's turn.
+    pub(crate) fn new(refused: Refused) -> Self {
+        let envelope = payload::encode_envelope(&refused.envelope);
+        Self { refused, envelope }
+    }
+
+    /// Roughly how many bytes this keeps in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.envelope.len()
+    }
+}
+
+/// Logs a refused request.
+pub(crate) fn refuse(
+    batch: &mut Batch<'_>,
+    prepared: &PreparedRefusal,
+) -> Result<RequestId, Fault> {
+    let refused = &prepared.refused;
+    let id = RequestId::from_number(batch.mint.next(batch.now));
+    let record = Request {
+        id,
+        project_id: refused.project_id,
+        direction: refused.direction,
+        source_id: refused.source_id,
+        outcome: RequestOutcome::Rejected,
+        effect: Effect::None,
+        cause: None,
+        evidence: None,
+        original_message_id: None,
+        released_message_id: None,
+        payload_differs: false,
+        diff: None,
+        event_type: None,
+        key: None,
+        fingerprint: None,
+        reason: Some(refused.reason.clone()),
+        received_at: refused.received_at,
+        response_status: refused.response_status,
+    };
+    request::insert(batch.db, &record)?;
+    let envelope = EnvelopeAt::Here(&prepared.envelope);
+    payload::insert(batch.db, id.number(), envelope, None)?;
+    batch.effects.refused += 1;
+    forget_oldest(batch)?;
+    Ok(id)
+}
+
+fn forget_oldest(batch: &mut Batch<'_>) -> Result<(), Fault> {
+    let kept = batch
+        .memory
+        .refused
+        .saturating_add_signed(batch.effects.refused);
+    let excess = kept.saturating_sub(REFUSED_KEPT_MAX);
+    if excess == 0 {
+        return Ok(());
+    }
+    let sql = "SELECT id FROM requests INDEXED BY requests_refused WHERE outcome = 3 \
+               ORDER BY id LIMIT ?1";
+    let mut statement = batch.db.prepare_cached(sql)?;
+    let excess = i64::try_from(excess).unwrap_or(i64::MAX);
+    let oldest = statement.query_map([excess], |row| row.get(0))?;
+    let oldest: Vec<i64> = oldest.collect::<Result<_, _>>()?;
+    for id in oldest {
+        for sql in [
+            "DELETE FROM requests WHERE id = ?1",
+            "DELETE FROM payloads WHERE id = ?1",
+        ] {
+            batch.db.prepare_cached(sql)?.execute([id])?;
+        }
+        batch.effects.refused -= 1;
+    }
+    Ok(())
+}
+
+/// Keeps what differs from the original's payload.
+pub(crate) fn keep_diff(
+    batch: &mut Batch<'_>,
+    (id, pointers): &(RequestId, Vec<String>),
+) -> Result<(), Fault> {
+    request::update_diff(batch.db, *id, pointers)
+}
+
+/// Makes a request a message of its own.
+pub(crate) fn release_one(
+    batch: &mut Batch<'_>,
+    (project, id, input): &(ProjectId, RequestId, ReleaseInput),
+) -> Result<ReleaseOutcome, Fault> {
+    let Some(record) = load_own(batch.db, *project, *id)? else {
+        return why_not(batch.db, *project, *id);
+    };
+    let Some(original) = record.original_message_id else {
+        return why_not(batch.db, *project, *id);
+    };
+    let Some(original) = message::load(batch.db, original)? else {
+        return Err(Fault::unreadable(format!("the original of {id} is gone")));
+    };
+    match release(&record, &original.message, input, batch.mint) {
+        Err(refused) => Ok(ReleaseOutcome::Refused(refused)),
+        Ok((released, message, deliveries)) => {
+            let body = body_of(batch.db, &record)?;
+            let body = body.ok_or_else(|| Fault::unreadable(format!("{id} has no body")))?;
+            let envelope = payload::envelope(batch.db, id.number())?;
+            let envelope = payload::encode_envelope(&envelope);
+            write_message(batch, &message, &deliveries)?;
+            let place = EnvelopeAt::Here(&envelope);
+            payload::insert(batch.db, message.id.number(), place, Some(&body))?;
+            request::update_effect(batch.db, &released)?;
+            Ok(ReleaseOutcome::Released(message.id))
+        }
+    }
+}
+
+/// Discards a held request.
+pub(crate) fn discard_one(
+    batch: &mut Batch<'_>,
+    (project, id): &(ProjectId, RequestId),
+) -> Result<ReleaseOutcome, Fault> {
+    let Some(record) = load_own(batch.db, *project, *id)? else {
+        return why_not(batch.db, *project, *id);
+    };
+    match discard(&record) {
+        Err(refused) => Ok(ReleaseOutcome::Refused(refused)),
+        Ok(discarded) => {
+            request::update_effect(batch.db, &discarded)?;
+            Ok(ReleaseOutcome::Discarded)
+        }
+    }
+}
+
+fn load_own(db: &Connection, project: ProjectId, id: RequestId) -> Result<Option<Request>, Fault> {
+    let found = request::load(db, id)?;
+    Ok(found.filter(|request| request.project_id == project))
+}
+
+/// Why a request without an original can be neither released nor discarded.
+fn why_not(db: &Connection, project: ProjectId, id: RequestId) -> Result<ReleaseOutcome, Fault> {
+    if load_own(db, project, id)?.is_some() {
+        return Ok(ReleaseOutcome::Refused(ReleaseRefused::Rejected));
+    }
+    let accepted = message::load(db, id.as_message())?;
+    Ok(match accepted {
+        Some(stored) if stored.message.project_id == project => {
+            ReleaseOutcome::Refused(ReleaseRefused::Accepted)
+        }
+        Some(_) | None => ReleaseOutcome::NotFound,
+    })
+}
+
+/// The body of a request of a project.
+pub(crate) fn request_body(
+    db: &Connection,
+    project: ProjectId,
+    id: RequestId,
+) -> Result<Option<Bytes>, Fault> {
+    if let Some(record) = request::load(db, id)? {
+        let own = record.project_id == project;
+        return if own { body_of(db, &record) } else { Ok(None) };
+    }
+    match message::load(db, id.as_message())? {
+        Some(stored) if stored.message.project_id == project => payload::body(db, id.number()),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// The body of a request: its own where it was kept, else its original's.
+fn body_of(db: &Connection, request: &Request) -> Result<Option<Bytes>, Fault> {
+    match (
+        payload::body(db, request.id.number())?,
+        request.original_message_id,
+    ) {
+        (Some(own), _) => Ok(Some(own)),
+        (None, Some(original)) => payload::body(db, original.number()),
+        (None, None) => Ok(None),
+    }
+}

@@ -1,0 +1,256 @@
+//! The contract, method by method: prepare what can be prepared, hand it to the writer or to a
+//! reader, pass the answer on.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use hooklatch_core::admission::{Admission, Arrival, ReleaseInput};
+use hooklatch_core::claim::Scope;
+use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::delivery::lifecycle::Command;
+use hooklatch_core::delivery::{Delivery, Lane};
+use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId};
+use hooklatch_core::key::Checksum;
+use hooklatch_core::time::Timestamp;
+use hooklatch_store::{
+    Admissions, Answer, AttemptFilter, AuditEntry, ClaimView, Commanded, ConfigRecord,
+    Configuration, Deliveries, Expected, FinishAttempt, Finished, History, LeaseRequest, Leases,
+    Ledger, MessageFilter, MessageView, Page, PageRequest, Refused, ReleaseOutcome, RequestFilter,
+    RequestView, Saved, Store, StoreError, Wake,
+};
+use rusqlite::Connection;
+
+use crate::admit::{self, Prepared};
+use crate::config::{self, Probe};
+use crate::deliveries::{self, HASTENED_PER_STEP, PreparedFinish};
+use crate::fault::Fault;
+use crate::ledger::{self, Freed, Wanted};
+use crate::queue::{Run, Task};
+use crate::requests::{self, PreparedRefusal};
+use crate::{Closed, SqliteStore, history, pages};
+
+impl SqliteStore {
+    /// Has the writer do something; answers after its commit.
+    pub(crate) async fn write<I, O>(
+        &self,
+        input: I,
+        bytes: usize,
+        run: Run<I, O>,
+    ) -> Result<O, StoreError>
+    where
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        let (task, answer) = Task::new(input, bytes, run);
+        self.queue.push(Box::new(task))?;
+        answer.await.unwrap_or(Err(StoreError::Unavailable(None)))
+    }
+
+    /// Has a reader read something.
+    fn read<T, R>(&self, read: R) -> Answer<'_, T>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        Box::pin(self.readers.read(read))
+    }
+}
+
+impl Admissions for SqliteStore {
+    fn admit(&self, arrivals: Vec<Arrival>) -> Answer<'_, Vec<Admission>> {
+        Box::pin(async move {
+            let prepared = Prepared::new(arrivals, &self.secret);
+            let bytes = prepared.bytes();
+            self.write(prepared, bytes, admit::admit).await
+        })
+    }
+
+    fn refuse(&self, refused: Refused) -> Answer<'_, RequestId> {
+        Box::pin(async move {
+            let prepared = PreparedRefusal::new(refused);
+            let bytes = prepared.bytes();
+            self.write(prepared, bytes, requests::refuse).await
+        })
+    }
+
+    fn keep_diff(&self, request: RequestId, pointers: Vec<String>) -> Answer<'_, ()> {
+        Box::pin(self.write((request, pointers), 0, requests::keep_diff))
+    }
+
+    fn release(
+        &self,
+        project: ProjectId,
+        request: RequestId,
+        input: ReleaseInput,
+    ) -> Answer<'_, ReleaseOutcome> {
+        Box::pin(self.write((project, request, input), 0, requests::release_one))
+    }
+
+    fn discard(&self, project: ProjectId, request: RequestId) -> Answer<'_, ReleaseOutcome> {
+        Box::pin(self.write((project, request), 0, requests::discard_one))
+    }
+
+    fn request_body(&self, project: ProjectId, request: RequestId) -> Answer<'_, Option<Bytes>> {
+        self.read(move |db| requests::request_body(db, project, request))
+    }
+}
+
+impl Deliveries for SqliteStore {
+    fn lease(&self, request: LeaseRequest) -> Answer<'_, Leases> {
+        Box::pin(self.write(request, 0, deliveries::lease))
+    }
+
+    fn finish(&self, finish: FinishAttempt) -> Answer<'_, Finished> {
+        Box::pin(async move {
+            let prepared = PreparedFinish::new(finish);
+            let bytes = prepared.bytes();
+            self.write(prepared, bytes, deliveries::finish).await
+        })
+    }
+
+    fn command(
+        &self,
+        project: ProjectId,
+        delivery: DeliveryId,
+        command: Command,
+    ) -> Answer<'_, Commanded> {
+        Box::pin(self.write((project, delivery, command), 0, deliveries::command))
+    }
+
+    fn hasten(&self, lane: Lane) -> Answer<'_, ()> {
+        Box::pin(async move {
+            while self.write(lane, 0, deliveries::hasten).await? == HASTENED_PER_STEP {}
+            Ok(())
+        })
+    }
+
+    fn on_work(&self, wake: Wake) {
+        let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        wakes.push(wake);
+    }
+}
+
+impl History for SqliteStore {
+    fn message(&self, project: ProjectId, id: MessageId) -> Answer<'_, Option<MessageView>> {
+        self.read(move |db| history::message(db, project, id))
+    }
+
+    fn messages(
+        &self,
+        project: ProjectId,
+        filter: MessageFilter,
+        page: PageRequest,
+    ) -> Answer<'_, Page<MessageView>> {
+        self.read(move |db| pages::messages(db, project, &filter, page))
+    }
+
+    fn request(&self, project: ProjectId, id: RequestId) -> Answer<'_, Option<RequestView>> {
+        self.read(move |db| history::request(db, project, id))
+    }
+
+    fn requests(
+        &self,
+        project: ProjectId,
+        filter: RequestFilter,
+        page: PageRequest,
+    ) -> Answer<'_, Page<RequestView>> {
+        self.read(move |db| pages::requests(db, project, &filter, page))
+    }
+
+    fn delivery(&self, project: ProjectId, id: DeliveryId) -> Answer<'_, Option<Delivery>> {
+        self.read(move |db| history::delivery(db, project, id))
+    }
+
+    fn attempts_of(&self, project: ProjectId, id: DeliveryId) -> Answer<'_, Vec<Attempt>> {
+        self.read(move |db| history::attempts_of(db, project, id))
+    }
+
+    fn attempts(
+        &self,
+        project: ProjectId,
+        filter: AttemptFilter,
+        page: PageRequest,
+    ) -> Answer<'_, Page<Attempt>> {
+        self.read(move |db| pages::attempts(db, project, &filter, page))
+    }
+}
+
+impl Ledger for SqliteStore {
+    fn claims(
+        &self,
+        project: ProjectId,
+        checksums: Vec<Checksum>,
+        part: Option<String>,
+        limit: usize,
+    ) -> Answer<'_, Vec<ClaimView>> {
+        let (secret, now) = (self.secret, self.clock.now());
+        let wanted = Wanted {
+            project,
+            checksums,
+            part,
+            limit,
+        };
+        self.read(move |db| ledger::claims(db, &secret, &wanted, now))
+    }
+
+    fn free(
+        &self,
+        project: ProjectId,
+        checksums: Vec<Checksum>,
+        scope: Option<Scope>,
+        audit: AuditEntry,
+    ) -> Answer<'_, usize> {
+        let freed = Freed {
+            project,
+            checksums,
+            scope,
+            audit,
+        };
+        Box::pin(self.write(freed, 0, ledger::free))
+    }
+}
+
+impl Configuration for SqliteStore {
+    fn mint(&self) -> Answer<'_, i64> {
+        Box::pin(self.write((), 0, config::mint))
+    }
+
+    fn load(&self) -> Answer<'_, Vec<ConfigRecord>> {
+        self.read(config::load)
+    }
+
+    fn save(&self, record: ConfigRecord, expected: Expected) -> Answer<'_, Saved> {
+        let bytes = record.document.len();
+        Box::pin(self.write((record, expected), bytes, config::save))
+    }
+
+    fn audit_log(&self, project: ProjectId, limit: usize) -> Answer<'_, Vec<AuditEntry>> {
+        self.read(move |db| config::audit_log(db, project, limit))
+    }
+}
+
+impl Store for SqliteStore {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn ready(&self) -> Answer<'_, ()> {
+        let probe = if self.troubled.load(Ordering::Relaxed) {
+            Probe::Disk
+        } else {
+            Probe::Writer
+        };
+        Box::pin(self.write(probe, 0, config::probe))
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.queue.drain();
+            let mut closed = self.closed.clone();
+            // The writer says so, or is gone.
+            drop(closed.wait_for(|closed| *closed == Closed::Yes).await);
+            Ok(())
+        })
+    }
+}
