@@ -14,8 +14,8 @@ mod health;
 pub mod history;
 mod ingest;
 pub mod json;
+pub mod path;
 pub mod problem;
-pub mod record;
 mod resources;
 mod send;
 pub mod serve;
@@ -23,6 +23,7 @@ pub mod serve;
 pub use app::{App, Settings};
 pub use caller::Caller;
 pub use json::ApiJson;
+pub use path::Id;
 pub use problem::{FieldProblem, Kind, Problem};
 
 use axum::Router;

@@ -22,7 +22,6 @@ pub enum Kind {
     Timeout,
     Conflict,
     TooLarge,
-    MediaType,
     Unprocessable,
     TooManyRequests,
     HeadersTooLarge,
@@ -45,7 +44,7 @@ pub struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<FieldProblem>,
-    members: Map<String, Value>,
+    members: Box<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     request: Option<RequestId>,
 }
@@ -65,7 +64,6 @@ impl Kind {
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -84,7 +82,6 @@ impl Kind {
             Self::Timeout => "timeout",
             Self::Conflict => "conflict",
             Self::TooLarge => "too-large",
-            Self::MediaType => "media-type",
             Self::Unprocessable => "unprocessable",
             Self::TooManyRequests => "too-many-requests",
             Self::HeadersTooLarge => "headers-too-large",
@@ -103,7 +100,6 @@ impl Kind {
             Self::Timeout => "The request took too long to arrive",
             Self::Conflict => "The request conflicts with what is known",
             Self::TooLarge => "The body is too large",
-            Self::MediaType => "The body is of another media type",
             Self::Unprocessable => "A value cannot be used",
             Self::TooManyRequests => "There are too many requests",
             Self::HeadersTooLarge => "The headers are too large",
@@ -120,7 +116,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
-            members: Map::new(),
+            members: Box::default(),
             headers: Vec::new(),
             request: None,
         }
@@ -189,8 +185,7 @@ impl Problem {
 
     /// 500: our own mistake. Log what broke before; the caller learns nothing of it.
     pub fn internal() -> Self {
-        let detail = "the gateway failed; nothing was recorded, repeating is safe. \
-                      Its log says more under this request_id";
+        let detail = "the gateway failed; its log says why, and repeating may help";
         Self::new(Kind::Internal, detail)
     }
 
@@ -245,7 +240,7 @@ impl Problem {
             "detail": self.detail,
         });
         let fields = document.as_object_mut().expect("it was made as an object");
-        fields.extend(self.members.clone());
+        fields.extend(*self.members.clone());
         let id = self
             .request
             .map(|id| id.to_string())

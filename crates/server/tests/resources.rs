@@ -159,6 +159,63 @@ async fn an_endpoints_secret_is_shown_once_and_rotates() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_says_it_is_gone_is_disabled_until_somebody_resumes_it() {
+    use hooklatch_engine::Directory;
+    let gateway = Gateway::start().await;
+    let wanted = json!({"name": "one", "url": "http://127.0.0.1:9/x"});
+    let made = gateway
+        .api("POST", "/v1/endpoints", wanted)
+        .await
+        .expect(201);
+    let id: hooklatch_core::ids::EndpointId = made["id"].as_str().unwrap().parse().unwrap();
+    for reason in ["it answered 410 Gone", "and once more"] {
+        gateway
+            .app
+            .directory()
+            .disable_endpoint(id, reason.to_owned())
+            .await;
+    }
+    let path = format!("/v1/endpoints/{id}");
+    let shown = gateway.get(&path).await.expect(200);
+    assert_eq!(
+        shown["disabled"]["reason"], "it answered 410 Gone",
+        "{shown}"
+    );
+    let resume = format!("{path}/resume");
+    let resumed = gateway.api("POST", &resume, Value::Null).await.expect(200);
+    assert_eq!(resumed["disabled"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_configuration_is_the_same_after_a_restart_and_needs_its_encryption_key() {
+    use hooklatch_core::address::Reach;
+    use hooklatch_core::seal::SealingKey;
+    use hooklatch_server::directory::Directory;
+    let gateway = Gateway::start().await;
+    let (source, _) = gateway.source(json!({"name": "one"})).await;
+    gateway.connected(&source, "two").await;
+    let open = |key: u8| {
+        let sealing_key = SealingKey::from_bytes([key; 32]);
+        Directory::open(gateway.store.clone(), sealing_key, Reach::PublicOnly)
+    };
+    let again = open(7).await.unwrap().snapshot();
+    let before = gateway.app.directory().snapshot();
+    let project = before.projects().next().unwrap().id;
+    let id = source["id"].as_str().unwrap().parse().unwrap();
+    let of = |snapshot: &hooklatch_server::directory::Snapshot| {
+        let source = snapshot.source(project, id).unwrap().source.clone();
+        (source, snapshot.source_destinations(id))
+    };
+    assert_eq!(of(&again), of(&before));
+    let error = open(8)
+        .await
+        .err()
+        .expect("another key opens nothing")
+        .to_string();
+    assert!(error.contains("HOOKLATCH_ENCRYPTION_KEY"), "{error}");
+}
+
+#[tokio::test]
 async fn deleting_an_end_of_a_connection_deletes_the_connection() {
     let gateway = Gateway::start().await;
     for end in ["source", "endpoint"] {
@@ -258,12 +315,12 @@ async fn what_cannot_be_read_and_what_cannot_be_used_are_told_apart() {
         ),
         ("/v1/webhooks/send", "application/json", "[1]", 422),
         ("/v1/webhooks/send/batch", "application/json", "{", 400),
-        ("/v1/sources", "text/plain", "{}", 415),
+        ("/v1/sources", "text/plain", "{\"name\": \"plain\"}", 201),
         (
             "/v1/sources",
             "application/x-www-form-urlencoded",
             "name=x",
-            415,
+            400,
         ),
         (
             "/v1/sources",
@@ -305,6 +362,7 @@ async fn unknown_ids_and_paths_are_not_found_and_wrong_methods_are_named() {
     for path in [
         "/v1/sources/src_0000000000000",
         "/v1/sources/nonsense",
+        "/v1/sources/%ff",
         "/v1/endpoints/src_0000000000000",
         "/v1/connections/con_zzzzzzzzzzzzz",
         "/v1/nothing",

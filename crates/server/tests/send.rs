@@ -119,6 +119,24 @@ async fn s2_a_repetition_is_answered_with_the_original_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn s2_a_repetition_is_answered_though_its_endpoint_was_deleted_since() {
+    let gateway = Gateway::start().await;
+    let id = endpoint(&gateway, "orders", json!({})).await;
+    let call = |key: &str| json!({"endpoint_id": id, "payload": 1, "idempotency_key": key});
+    let first = send(&gateway, call("k")).await.expect(202);
+    let path = format!("/v1/endpoints/{id}");
+    gateway.api("DELETE", &path, Value::Null).await.expect(204);
+    assert_eq!(
+        send(&gateway, call("k")).await.expect(200)["id"],
+        first["id"]
+    );
+    send(&gateway, call("other")).await.expect(404);
+    send(&gateway, json!({"endpoint_id": id, "payload": 1}))
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
 async fn s3_c6_another_payload_under_a_known_key_is_409_with_all_that_explains_it() {
     let gateway = Gateway::start().await;
     let id = endpoint(&gateway, "orders", json!({})).await;

@@ -22,7 +22,7 @@ use hooklatch_core::message::Envelope;
 use hooklatch_core::time::Timestamp;
 use hooklatch_core::token::token_hash;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 pub(crate) use difference::{Difference, difference, keep_difference};
 pub(crate) use refusal::RefusalLog;
@@ -118,6 +118,10 @@ impl Arrived {
         // The share of memory is held until the answer: the store holds the bytes as long.
         let (bytes, _share) = match body::read(body, bytes_max, &self.app).await {
             Ok(whole) => (whole.bytes, whole.share),
+            // Where there is no room, there is none for a log either.
+            Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                return Err(Refusal::because_of(problem));
+            }
             Err(problem) => return Err(self.refused_before_verification(problem)),
         };
         let Self {

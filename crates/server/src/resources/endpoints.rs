@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{
@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, Snapshot, fill};
 use crate::json::ApiJson;
+use crate::path::Id;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Router<App> {
@@ -80,11 +81,7 @@ async fn list(
     page(asked, newest_first, |ready| ready.endpoint().id, show).map(Json)
 }
 
-async fn show(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Read)?;
     let snapshot = app.directory().snapshot();
     Ok(Json(find(&snapshot, &caller, &id)?.public()))
@@ -93,7 +90,7 @@ async fn show(
 async fn patch(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     ApiJson(patch): ApiJson<Value>,
 ) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Manage)?;
@@ -113,11 +110,7 @@ async fn patch(
     Ok(Json(shown_once(built)))
 }
 
-async fn delete(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     caller.require(Scope::Manage)?;
     let deleted = app.directory().change(caller.project, |deciding| {
         let endpoint = find(deciding.snapshot, &caller, &id)?;
@@ -147,11 +140,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn pause(
-    state: State<App>,
-    caller: Caller,
-    id: Path<String>,
-) -> Result<Json<Value>, Problem> {
+async fn pause(state: State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
     let paused = altered(state, caller, id, |endpoint, deciding| {
         endpoint.paused = true;
         endpoint.updated_at = deciding.making.now;
@@ -159,11 +148,7 @@ async fn pause(
     Ok(Json(paused.await?.public()))
 }
 
-async fn resume(
-    State(app): State<App>,
-    caller: Caller,
-    id: Path<String>,
-) -> Result<Json<Value>, Problem> {
+async fn resume(State(app): State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
     let resumed = altered(State(app.clone()), caller, id, |endpoint, deciding| {
         endpoint.resume(deciding.making.now);
     });
@@ -172,11 +157,7 @@ async fn resume(
     Ok(Json(endpoint.public()))
 }
 
-async fn rotate_secret(
-    state: State<App>,
-    caller: Caller,
-    id: Path<String>,
-) -> Result<Json<Value>, Problem> {
+async fn rotate_secret(state: State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
     let mut random = [0; 32];
     fill(&mut random);
     let secret = SigningSecret::generate_hmac(random);
@@ -193,7 +174,7 @@ async fn rotate_secret(
 async fn altered(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     alter: impl Fn(&mut Endpoint, &mut Deciding<'_>) + Send + Sync,
 ) -> Result<Endpoint, Problem> {
     caller.require(Scope::Manage)?;
