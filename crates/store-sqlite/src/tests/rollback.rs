@@ -27,7 +27,7 @@ fn wait(_: &mut Batch<'_>, gate: &Gate) -> Result<(), Fault> {
 }
 
 /// A thread that holds the writer, and what lets it go.
-fn hold(store: &Arc<SqliteStore>) -> (thread::JoinHandle<()>, mpsc::Sender<()>) {
+pub(super) fn hold(store: &Arc<SqliteStore>) -> (thread::JoinHandle<()>, mpsc::Sender<()>) {
     let (go, gate) = mpsc::channel();
     let (inside, entered) = mpsc::channel();
     let store = Arc::clone(store);
@@ -39,7 +39,7 @@ fn hold(store: &Arc<SqliteStore>) -> (thread::JoinHandle<()>, mpsc::Sender<()>) 
     (held, go)
 }
 
-fn until(mut condition: impl FnMut() -> bool) {
+pub(super) fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         thread::yield_now();
     }
