@@ -99,7 +99,7 @@ fn matches(expected: &str, printed: &str) -> bool {
             printed.starts_with(start.trim_end_matches('*'))
         }
         Some((start, _)) => {
-            let id = start.rsplit(['/', ' ']).next().unwrap_or(start);
+            let id = start.rsplit(['/', ' ', ':']).next().unwrap_or(start);
             let before = &start[..start.len() - id.len()];
             printed.starts_with(start)
                 || printed
