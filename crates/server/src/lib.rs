@@ -16,7 +16,6 @@ mod ingest;
 pub mod json;
 pub mod path;
 pub mod problem;
-pub mod record;
 mod resources;
 mod send;
 pub mod serve;

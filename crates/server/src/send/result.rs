@@ -8,10 +8,10 @@ use hooklatch_core::message::{Envelope, RequestOutcome};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::app::App;
+use crate::history::views::MessageRecord;
 use crate::ingest::answer::{IDEMPOTENT_REPLAYED, conflict_problem};
 use crate::ingest::{Seen, difference};
 use crate::problem::Problem;
-use crate::record::MessageRecord;
 
 /// What is remembered of an arrival while the store has it.
 pub(super) struct Sent {
