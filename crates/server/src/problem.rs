@@ -43,10 +43,17 @@ pub struct FieldProblem {
 pub struct Problem {
     kind: Kind,
     detail: String,
-    errors: Vec<FieldProblem>,
-    members: Box<Map<String, Value>>,
-    headers: Vec<(HeaderName, HeaderValue)>,
     request: Option<RequestId>,
+    // Apart, so that every `Result` with a problem in it stays small.
+    more: Box<More>,
+}
+
+/// What some problems have beside the usual.
+#[derive(Debug, Clone, Default)]
+struct More {
+    errors: Vec<FieldProblem>,
+    members: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// How long a caller shall wait before it repeats, in seconds.
@@ -115,10 +122,8 @@ impl Problem {
         Self {
             kind,
             detail: detail.into(),
-            errors: Vec::new(),
-            members: Box::default(),
-            headers: Vec::new(),
             request: None,
+            more: Box::default(),
         }
     }
 
@@ -158,7 +163,7 @@ impl Problem {
     /// 422: values that cannot be used.
     pub fn unprocessable(detail: impl Into<String>, errors: Vec<FieldProblem>) -> Self {
         let mut problem = Self::new(Kind::Unprocessable, detail);
-        problem.errors = errors;
+        problem.more.errors = errors;
         problem
     }
 
@@ -198,14 +203,14 @@ impl Problem {
     /// The same with one more header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.more.headers.push((name, value));
         self
     }
 
     /// The same with one more member, for what programs read.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.more.members.insert(name.to_owned(), value.into());
         self
     }
 
@@ -240,7 +245,7 @@ impl Problem {
             "detail": self.detail,
         });
         let fields = document.as_object_mut().expect("it was made as an object");
-        fields.extend(*self.members.clone());
+        fields.extend(self.more.members.clone());
         let id = self
             .request
             .map(|id| id.to_string())
@@ -248,8 +253,8 @@ impl Problem {
         if let Some(id) = id {
             fields.insert("request_id".to_owned(), id.into());
         }
-        if !self.errors.is_empty() {
-            fields.insert("errors".to_owned(), json!(self.errors));
+        if !self.more.errors.is_empty() {
+            fields.insert("errors".to_owned(), json!(self.more.errors));
         }
         document
     }
@@ -259,7 +264,7 @@ impl Problem {
         let body = self.document(Some(request_id)).to_string();
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut answer = (self.status(), content_type, body).into_response();
-        answer.headers_mut().extend(self.headers);
+        answer.headers_mut().extend(self.more.headers);
         answer
     }
 }
