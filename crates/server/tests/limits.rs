@@ -81,8 +81,9 @@ async fn a_body_that_comes_too_slowly_is_given_up_in_total_time() {
         .unwrap();
     // A byte every few milliseconds keeps a clock of gaps happy for ever; ours counts in all.
     let drip = tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(5));
         while writer.write_all(b"x").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            pace.tick().await;
         }
     });
     let mut text = vec![0; 12];

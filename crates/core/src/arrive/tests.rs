@@ -1,3 +1,5 @@
+//! What a request becomes, without a server and without a store.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

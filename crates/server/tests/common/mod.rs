@@ -222,15 +222,15 @@ impl Gateway {
 
 /// Waits until something holds, which others bring about; fails after five seconds.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    loop {
-        if let Some(found) = look().await {
-            return found;
+    let found = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            looks.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
         }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "it did not happen within 5 s"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(5), found).await;
+    found.expect("it did not happen within 5 s")
 }

@@ -1,3 +1,5 @@
+//! What a connection may say, and what it is told when it may not.
+
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};

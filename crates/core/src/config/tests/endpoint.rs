@@ -1,3 +1,5 @@
+//! What an endpoint may say, what stays secret, and what a patch leaves alone.
+
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};

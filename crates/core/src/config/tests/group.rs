@@ -1,3 +1,5 @@
+//! Sources that share one key space.
+
 use serde_json::{Value, json};
 
 use crate::config::testing::World;
