@@ -14,17 +14,32 @@ pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
+    let probe = || {
+        let found = probe();
+        async { found.await.ok_or_else(String::new) }
+    };
+    eventually_ok(what, probe).await
+}
+
+/// The same for a probe that says what was wrong: the last that it said is shown.
+pub async fn eventually_ok<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let mut last = String::new();
     let found = timeout(DEADLINE, async {
         let mut looks = interval(PAUSE);
         loop {
             looks.tick().await;
-            if let Some(found) = probe().await {
-                return found;
+            match probe().await {
+                Ok(found) => return found,
+                Err(wrong) => last = wrong,
             }
         }
-    });
-    match found.await {
+    })
+    .await;
+    match found {
         Ok(found) => found,
-        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+        Err(_) => panic!("{what}: not within {DEADLINE:?} {last}"),
     }
 }

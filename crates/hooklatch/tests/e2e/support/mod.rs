@@ -10,7 +10,7 @@ pub mod raw;
 pub mod receiver;
 
 pub use api::{Api, Endpoint, Source};
-pub use eventually::{DEADLINE, eventually};
+pub use eventually::{DEADLINE, eventually, eventually_ok};
 pub use gateway::Gateway;
 pub use http::Answer;
 pub use receiver::{Delivered, Receiver, Reply};

@@ -20,7 +20,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::support::gateway::{API_KEY, BINARY, serve};
-use crate::support::{DEADLINE, Gateway, Receiver, eventually};
+use crate::support::{DEADLINE, Gateway, Receiver, eventually_ok};
 
 use compare::difference;
 use script::{Step, api_key, steps};
@@ -59,21 +59,20 @@ async fn the_tour_of_the_readme_prints_what_it_says() {
 
 /// Takes one step, a look as often as it needs to: what it looks at may still be under way.
 async fn take(step: &Step, shell: Shell, directory: &Path) -> Shell {
-    if !step.is_look() {
+    let attempt = || async {
         let (printed, after) = run(step, &shell, directory).await;
-        if let Some(difference) = difference(&step.expected, &printed) {
-            panic!("$ {}\n{difference}; it printed:\n{printed}", step.command);
+        match difference(&step.expected, &printed) {
+            None => Ok(after),
+            Some(difference) => Err(format!("{difference}; it printed:\n{printed}")),
         }
-        return after;
+    };
+    let command = format!("$ {}", step.command);
+    if step.is_look() {
+        return eventually_ok(&command, attempt).await;
     }
-    let what = format!("$ {} prints {}", step.command, step.expected);
-    eventually(&what, || async {
-        let (printed, after) = run(step, &shell, directory).await;
-        difference(&step.expected, &printed)
-            .is_none()
-            .then_some(after)
-    })
-    .await
+    attempt()
+        .await
+        .unwrap_or_else(|wrong| panic!("{command}\n{wrong}"))
 }
 
 /// What it printed, and the shell after it.
