@@ -16,6 +16,7 @@ use rusqlite::params;
 use crate::fault::Fault;
 use crate::filter::KeyHash;
 use crate::generations::{ClaimTexts, Found};
+use crate::listing::{self, Kind};
 use crate::rows::payload::{self, EnvelopeAt};
 use crate::rows::{delivery, message, request};
 use crate::writer::Batch;
@@ -127,7 +128,7 @@ fn admit_one(
     let mut priors = Vec::new();
     for (key, (wanted, texts)) in arrival.keys.iter().zip(&prepared.keys).enumerate() {
         let generations = &batch.memory.generations;
-        let found = generations.find(batch.db, texts.hash, &wanted.checksum, &texts.scope)?;
+        let found = generations.find(batch, texts.hash, &wanted.checksum, &texts.scope)?;
         assert_one_live(batch, &found);
         for Found { claim, .. } in &found {
             priors.push(Prior {
@@ -214,6 +215,7 @@ pub(crate) fn write_message(
     let follow = deliveries.iter().zip(expected).all(in_row);
     let following = if follow { deliveries.len() } else { 0 };
     message::insert(batch.db, message, following)?;
+    batch.effects.added += 1;
     if follow {
         insert_deliveries(batch, deliveries)
     } else {
@@ -251,6 +253,7 @@ fn write_repeat(
     repeat: &Repeat,
 ) -> Result<(), Fault> {
     request::insert(batch.db, &repeat.request)?;
+    batch.effects.added += 1;
     let row = repeat.request.id.number();
     let body = repeat.keep_body.then_some(prepared.arrival.body.as_ref());
     let place = envelopes.place(prepared.envelope, row);
@@ -265,6 +268,13 @@ fn write_repeat(
         let original = repeat.request.original_message_id;
         let original = original.expect("a repetition has an original");
         message::set_routed(batch.db, original)?;
+    }
+    for delivery in &repeat.rerouted {
+        // The message itself may be listed already.
+        if let Some(endpoint) = delivery.endpoint_id {
+            let message = delivery.message_id.number();
+            listing::list_now(batch.db, Kind::Endpoint, endpoint.number(), message)?;
+        }
     }
     insert_strays(batch, &repeat.rerouted)
 }
@@ -315,6 +325,7 @@ fn write_claim(
     let project: ProjectId = arrival.project_id;
     let generations = &batch.memory.generations;
     generations.write(batch.db, project, known, claim, texts_of_claim)?;
-    batch.effects.claimed.push((texts.hash, claim.expires_at));
+    let last_end = batch.effects.claimed.entry(texts.hash).or_default();
+    *last_end = claim.expires_at.max(*last_end);
     Ok(())
 }

@@ -133,7 +133,7 @@ fn lease_one(
     delivery::update(batch.db, &leasing.delivery)?;
     let lost_before = leasing.lost.is_some();
     if let Some(lost) = leasing.lost {
-        attempt::write(batch.db, &lost, &attempt::encode_meta(&lost), Applied::Yes)?;
+        attempt::insert(batch.db, &lost, &attempt::encode_meta(&lost))?;
     }
     let parcel = parcel(batch, pass, delivery.message_id)?;
     batch.effects.leased.push(delivery.message_id);
@@ -145,7 +145,12 @@ fn lease_one(
 }
 
 fn parcel(batch: &Batch<'_>, pass: &mut Pass, id: MessageId) -> Result<Arc<Parcel>, Fault> {
-    if let Some(parcel) = batch.memory.parcels.get(id) {
+    if let Some(parcel) = batch
+        .memory
+        .parcels
+        .get(id)
+        .or_else(|| batch.effects.admitted(id))
+    {
         return Ok(parcel);
     }
     if let Some(parcel) = pass.read.get(&id) {
@@ -252,7 +257,10 @@ pub(crate) fn finish(batch: &mut Batch<'_>, prepared: &PreparedFinish) -> Result
         Finish::Fenced => Applied::Fenced,
     };
     if let (Some(attempt), Some(meta)) = (&finish.attempt, &prepared.meta) {
-        attempt::write(batch.db, attempt, meta, applied)?;
+        match applied {
+            Applied::Yes => attempt::insert(batch.db, attempt, meta)?,
+            Applied::Fenced => attempt::replace(batch.db, attempt, meta)?,
+        }
     }
     match moved {
         Finish::Fenced => Ok(Finished::Fenced),

@@ -10,7 +10,7 @@ const WORDS: usize = 8;
 const BLOCK_BITS: usize = WORDS * 64;
 
 /// A key or a part of one, hashed with the file's secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct KeyHash {
     block: u64,
     bits: u64,

@@ -7,12 +7,14 @@
 use hooklatch_core::claim::Claim;
 use hooklatch_core::ids::ProjectId;
 use hooklatch_core::invariants;
+use hooklatch_core::key::Checksum;
 use hooklatch_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::fault::Fault;
 use crate::filter::{Filter, KeyHash};
 use crate::rows::claim::Tables;
+use crate::writer::Batch;
 
 /// Claims that are looked at in one step of removing a generation.
 const PRUNED_PER_STEP: i64 = 128;
@@ -94,28 +96,41 @@ impl Generations {
     /// The claims under a key in a scope, whether or not their window is open.
     pub(crate) fn find(
         &self,
-        db: &Connection,
+        batch: &Batch<'_>,
         key: KeyHash,
-        checksum: &hooklatch_core::key::Checksum,
+        checksum: &Checksum,
         scope: &str,
     ) -> Result<Vec<Found>, Fault> {
         let mut found = Vec::new();
-        let newest = self.all.len() - 1;
-        for (place, generation) in self.all.iter().enumerate().rev() {
-            // Claims of the batch under way are not in the filter of the open generation yet.
-            if place == newest || generation.filter.may_contain(key) {
-                let claims = generation.tables.find(db, checksum, scope)?;
-                found.extend(claims.into_iter().map(|claim| Found { place, claim }));
-            }
+        for (place, generation) in self.holding(batch, key) {
+            let claims = generation.tables.find(batch.db, checksum, scope)?;
+            found.extend(claims.into_iter().map(|claim| Found { place, claim }));
         }
         Ok(found)
     }
 
-    /// The tables that may hold a key, whatever its scope.
-    pub(crate) fn holding(&self, key: KeyHash) -> impl Iterator<Item = &Tables> {
+    /// The generations that may hold a key, by their place.
+    fn holding(
+        &self,
+        batch: &Batch<'_>,
+        key: KeyHash,
+    ) -> impl Iterator<Item = (usize, &Generation)> {
+        // Claims of the batch under way are in the open generation, and not in its filter yet.
+        let written = batch.effects.claimed.contains_key(&key);
         let newest = self.all.len() - 1;
         let all = self.all.iter().enumerate();
-        let holding = all.filter(move |(place, it)| *place == newest || it.filter.may_contain(key));
+        all.filter(move |(place, generation)| {
+            (written && *place == newest) || generation.filter.may_contain(key)
+        })
+    }
+
+    /// The tables that may hold a key, whatever its scope.
+    pub(crate) fn tables_holding(
+        &self,
+        batch: &Batch<'_>,
+        key: KeyHash,
+    ) -> impl Iterator<Item = &Tables> {
+        let holding = self.holding(batch, key);
         holding.map(|(_, generation)| &generation.tables)
     }
 

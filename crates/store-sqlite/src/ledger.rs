@@ -102,7 +102,7 @@ pub(crate) fn free(batch: &mut Batch<'_>, freed: &Freed) -> Result<usize, Fault>
     let mut count = 0;
     for checksum in &freed.checksums {
         let hash = KeyHash::of_key(batch.secret, checksum.as_bytes());
-        for tables in batch.memory.generations.holding(hash) {
+        for tables in batch.memory.generations.tables_holding(batch, hash) {
             for StoredClaim { claim, project } in
                 tables.by_checksum(batch.db, checksum.as_bytes())?
             {

@@ -15,6 +15,7 @@ mod generations;
 mod history;
 mod lanes;
 mod ledger;
+mod listing;
 mod memory;
 mod open;
 mod pages;

@@ -2,7 +2,7 @@
 //! batch that is rolled back leaves nothing behind; and it holds no truth, since all of it is
 //! found again when the file is opened.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use hooklatch_core::ids::MessageId;
@@ -13,6 +13,7 @@ use crate::cache::ParcelCache;
 use crate::filter::KeyHash;
 use crate::generations::Generations;
 use crate::lanes::{LaneChange, Lanes};
+use crate::listing::{Advance, Listing};
 
 /// How many batches are remembered with the time at which they were answered.
 const BATCHES_REMEMBERED: usize = 1_000;
@@ -29,6 +30,8 @@ pub(crate) struct Memory {
     pub refused: usize,
     /// When the last batches were answered.
     pub answered: Answered,
+    /// How far lists are indexed.
+    pub listing: Listing,
 }
 
 /// What a batch changes in memory once it is committed.
@@ -40,10 +43,24 @@ pub(crate) struct Effects {
     pub admitted: Vec<(Arc<Parcel>, usize)>,
     /// The messages of leased deliveries.
     pub leased: Vec<MessageId>,
-    /// Written claims, with the end of their window.
-    pub claimed: Vec<(KeyHash, Timestamp)>,
+    /// The keys of written claims, with the last end of a window.
+    pub claimed: HashMap<KeyHash, Timestamp>,
+    /// Messages and requests that were added and will be listed.
+    pub added: usize,
+    /// What was done for lists.
+    pub listing: Option<Advance>,
     /// Refused requests that were added less those that were removed.
     pub refused: isize,
+}
+
+impl Effects {
+    /// A parcel that this very batch admitted.
+    pub(crate) fn admitted(&self, id: MessageId) -> Option<Arc<Parcel>> {
+        let admitted = &self.admitted;
+        // They were minted one after the other.
+        let place = admitted.binary_search_by_key(&id, |(parcel, _)| parcel.message.id);
+        place.ok().map(|place| Arc::clone(&admitted[place].0))
+    }
 }
 
 /// Whether someone who leases should look again.
@@ -74,6 +91,7 @@ impl Memory {
         for (key, expires) in effects.claimed {
             self.generations.claimed(key, expires);
         }
+        self.listing.apply(effects.listing, effects.added);
         self.refused = self.refused.saturating_add_signed(effects.refused);
         work
     }

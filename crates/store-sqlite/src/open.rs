@@ -20,6 +20,7 @@ use crate::checkpoint::Checkpoints;
 use crate::fault::Fault;
 use crate::generations::Generations;
 use crate::lanes::Lanes;
+use crate::listing::Listing;
 use crate::memory::{Answered, Memory};
 use crate::queue::{Bounds, End, Queue};
 use crate::readers::Readers;
@@ -228,6 +229,7 @@ fn recall(
         generations: Generations::load(db, secret, options.generation_claims_max)?,
         refused: usize::try_from(refused).unwrap_or(0),
         answered: Answered::default(),
+        listing: Listing::load(db)?,
     })
 }
 

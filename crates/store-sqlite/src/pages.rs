@@ -1,9 +1,8 @@
 //! Lists, page by page, newest first.
 //!
 //! A page looks through a bounded number of rows, however rare what is asked for is: a list that
-//! a person waits for never holds a snapshot open for long.
-
-use std::fmt::Write as _;
+//! a person waits for never holds a snapshot open for long. What is filtered by something that is
+//! listed goes through the tail row by row, and then only through what is listed.
 
 use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::delivery::{Delivery, message_status};
@@ -19,10 +18,13 @@ use rusqlite::{Connection, Params, params};
 
 use crate::fault::Fault;
 use crate::history;
+use crate::listing::{self, Kind};
 use crate::rows::{Code, attempt, delivery, message};
 
-/// Rows that are looked through for one page.
-const ROWS_PER_PAGE_MAX: i64 = 5_000;
+/// Rows whose columns are looked at for one page.
+const SCANNED_MAX: usize = 20_000;
+/// Rows that are read whole for one page.
+const LOADED_MAX: usize = 5_000;
 
 /// Which numbers are looked through: from the first, and before the second.
 #[derive(Debug, Clone, Copy)]
@@ -39,39 +41,88 @@ impl Span {
             to: before.min(page.below.unwrap_or(i64::MAX)),
         }
     }
+
+    /// What is not listed yet, and what is.
+    fn split_at(self, mark: i64) -> (Self, Self) {
+        let from = self.from.max(mark.saturating_add(1));
+        let to = self.to.min(mark.saturating_add(1));
+        (Self { from, ..self }, Self { to, ..self })
+    }
 }
 
-/// Goes through candidates, newest first: rows of (number, whether its columns fit).
-fn gather<T>(
-    db: &Connection,
-    sql: &str,
-    params: impl Params,
+/// A page in the making.
+struct Gathering<T> {
     limit: usize,
-    mut load: impl FnMut(i64) -> Result<Option<T>, Fault>,
-) -> Result<Page<T>, Fault> {
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params)?;
-    let mut items = Vec::new();
-    let mut last = None;
-    let mut seen = 0;
-    while let Some(row) = rows.next()? {
-        seen += 1;
-        let number: i64 = row.get(0)?;
-        let fits: bool = row.get(1)?;
-        let item = if fits { load(number)? } else { None };
-        match item {
-            // One more than asked for: so there is a next page.
-            Some(_) if items.len() == limit => return Ok(Page { items, next: last }),
-            Some(item) => {
-                items.push(item);
-                last = Some(number);
-            }
-            None if items.len() == limit => {}
-            None => last = Some(number),
+    items: Vec<T>,
+    /// The last number that was looked at, or that of the last item once there are enough.
+    last: Option<i64>,
+    next: Option<i64>,
+    scanned: usize,
+    loaded: usize,
+    ended: bool,
+}
+
+impl<T> Gathering<T> {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            items: Vec::new(),
+            last: None,
+            next: None,
+            scanned: 0,
+            loaded: 0,
+            ended: false,
         }
     }
-    let next = last.filter(|_| seen == ROWS_PER_PAGE_MAX);
-    Ok(Page { items, next })
+
+    /// Goes through candidates, newest first: rows of (number, whether its columns fit).
+    fn walk(
+        &mut self,
+        db: &Connection,
+        sql: &str,
+        params: impl Params,
+        mut load: impl FnMut(i64) -> Result<Option<T>, Fault>,
+    ) -> Result<(), Fault> {
+        if self.ended {
+            return Ok(());
+        }
+        let mut statement = db.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(0)?;
+            let fits: bool = row.get(1)?;
+            self.scanned += 1;
+            self.loaded += usize::from(fits);
+            let item = if fits { load(number)? } else { None };
+            let complete = self.items.len() == self.limit;
+            // One more than asked for: so there is a next page.
+            if complete && item.is_some() {
+                self.end();
+                return Ok(());
+            }
+            if !complete {
+                self.last = Some(number);
+                self.items.extend(item);
+            }
+            if self.scanned >= SCANNED_MAX || self.loaded >= LOADED_MAX {
+                self.end();
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.next = self.last;
+        self.ended = true;
+    }
+
+    fn page(self) -> Page<T> {
+        Page {
+            items: self.items,
+            next: self.next,
+        }
+    }
 }
 
 /// Messages of a project.
@@ -81,46 +132,83 @@ pub(crate) fn messages(
     filter: &MessageFilter,
     page: PageRequest,
 ) -> Result<Page<MessageView>, Fault> {
+    let mut gathering = Gathering::new(page.limit);
     let span = Span::of(filter.time, page);
-    let ids = filter.ids.as_deref().map(json_of_ids);
-    let sql = format!(
-        "SELECT id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
-             AND (?5 IS NULL OR tenant IS ?5) AND (?6 IS NULL OR event_type IS ?6) \
-         FROM messages WHERE id >= ?1 AND id < ?2 {} ORDER BY id DESC LIMIT ?7",
-        if ids.is_some() {
-            "AND id IN (SELECT value FROM json_each(?8))"
-        } else {
-            "AND ?8 IS NULL"
-        }
-    );
     let source = filter.source_id.map(SourceId::number);
-    let params = params![
-        span.from,
-        span.to,
-        project.number(),
+    let load = |number| load_message(db, filter, MessageId::from_number(number));
+    let tail = "SELECT id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
+                    AND (?5 IS NULL OR tenant IS ?5) AND (?6 IS NULL OR event_type IS ?6) \
+                FROM messages WHERE id >= ?1 AND id < ?2 \
+                    AND (?7 IS NULL OR id IN (SELECT value FROM json_each(?7))) \
+                ORDER BY id DESC";
+    let listed = "SELECT messages.id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
+                      AND (?5 IS NULL OR tenant IS ?5) AND (?6 IS NULL OR event_type IS ?6) \
+                  FROM listed CROSS JOIN messages ON messages.id = listed.id \
+                  WHERE kind = ?7 AND value = ?8 AND listed.id >= ?1 AND listed.id < ?2 \
+                  ORDER BY listed.id DESC";
+    let (tenant, event_type, owner) = (&filter.tenant, &filter.event_type, project.number());
+    let ids = filter.ids.as_deref().map(json_of_ids);
+    let listing = listing_of_messages(project, filter).filter(|_| ids.is_none());
+    let unlisted = match listing {
+        None => span,
+        Some(_) => span.split_at(listing::mark(db)?).0,
+    };
+    let row = params![
+        unlisted.from,
+        unlisted.to,
+        owner,
         source,
-        filter.tenant,
-        filter.event_type,
-        ROWS_PER_PAGE_MAX,
-        ids,
+        tenant,
+        event_type,
+        ids
     ];
-    gather(db, &sql, params, page.limit, |number| {
-        let id = MessageId::from_number(number);
-        let Some(stored) = message::load(db, id)? else {
-            return Ok(None);
-        };
-        let deliveries = delivery::of_message(db, id, stored.following)?;
-        if fits_deliveries(filter, &deliveries) {
-            history::view(db, stored, deliveries).map(Some)
-        } else {
-            Ok(None)
-        }
-    })
+    gathering.walk(db, tail, row, load)?;
+    if let Some((kind, value)) = listing {
+        let (_, span) = span.split_at(listing::mark(db)?);
+        let kind = kind as i64;
+        let row = params![
+            span.from, span.to, owner, source, tenant, event_type, kind, value
+        ];
+        gathering.walk(db, listed, row, load)?;
+    }
+    Ok(gathering.page())
+}
+
+/// What narrows the list down most.
+fn listing_of_messages(project: ProjectId, filter: &MessageFilter) -> Option<(Kind, i64)> {
+    if let Some(tenant) = &filter.tenant {
+        return Some((Kind::Tenant, listing::value_in(project, tenant.as_bytes())));
+    }
+    if let Some(endpoint) = filter.endpoint_id {
+        return Some((Kind::Endpoint, endpoint.number()));
+    }
+    if let Some(source) = filter.source_id {
+        return Some((Kind::Source, source.number()));
+    }
+    let event_type = filter.event_type.as_ref()?;
+    let value = listing::value_in(project, event_type.as_bytes());
+    Some((Kind::EventType, value))
 }
 
 fn json_of_ids(ids: &[MessageId]) -> String {
     let numbers: Vec<i64> = ids.iter().map(|id| id.number()).collect();
     serde_json::to_string(&numbers).expect("numbers always serialise")
+}
+
+fn load_message(
+    db: &Connection,
+    filter: &MessageFilter,
+    id: MessageId,
+) -> Result<Option<MessageView>, Fault> {
+    let Some(stored) = message::load(db, id)? else {
+        return Ok(None);
+    };
+    let deliveries = delivery::of_message(db, id, stored.following)?;
+    if fits_deliveries(filter, &deliveries) {
+        history::view(db, stored, deliveries).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 fn fits_deliveries(filter: &MessageFilter, deliveries: &[Delivery]) -> bool {
@@ -135,6 +223,37 @@ fn fits_deliveries(filter: &MessageFilter, deliveries: &[Delivery]) -> bool {
     filter.endpoint_id.is_none_or(to) && filter.status.is_none_or(stands_at)
 }
 
+/// How requests are found.
+enum Found {
+    /// Row by row.
+    InRows,
+    /// By the message that they became or repeat.
+    OfMessage(MessageId),
+    /// In the index of those that were refused.
+    Refused,
+    /// By something that is listed.
+    Listed(Kind, i64),
+}
+
+fn requests_found(project: ProjectId, filter: &RequestFilter) -> Found {
+    if let Some(message) = filter.message_id {
+        return Found::OfMessage(message);
+    }
+    if let Some(cause) = filter.cause {
+        return Found::Listed(Kind::Cause, listing::code_in(project, cause));
+    }
+    match (filter.outcome, filter.source_id) {
+        (Some(RequestOutcome::Rejected), _) => Found::Refused,
+        (Some(outcome @ (RequestOutcome::Duplicate | RequestOutcome::Conflict)), _) => {
+            Found::Listed(Kind::Outcome, listing::code_in(project, outcome))
+        }
+        (Some(RequestOutcome::Accepted) | None, Some(source)) => {
+            Found::Listed(Kind::Source, source.number())
+        }
+        (Some(RequestOutcome::Accepted) | None, None) => Found::InRows,
+    }
+}
+
 /// Requests of a project: those that became messages and those that did not.
 pub(crate) fn requests(
     db: &Connection,
@@ -142,63 +261,99 @@ pub(crate) fn requests(
     filter: &RequestFilter,
     page: PageRequest,
 ) -> Result<Page<RequestView>, Fault> {
+    let mut gathering = Gathering::new(page.limit);
     let span = Span::of(filter.time, page);
+    let load = |number| load_request(db, project, filter, RequestId::from_number(number));
+    match requests_found(project, filter) {
+        Found::InRows => walk_requests(&mut gathering, db, project, filter, span, load)?,
+        Found::OfMessage(message) => {
+            let sql = "SELECT id, 1 FROM requests INDEXED BY requests_original \
+                       WHERE original = ?3 AND id >= ?1 AND id < ?2 \
+                       UNION ALL SELECT ?3, 1 WHERE ?3 >= ?1 AND ?3 < ?2 ORDER BY 1 DESC";
+            gathering.walk(db, sql, [span.from, span.to, message.number()], load)?;
+        }
+        Found::Refused => {
+            let sql = "SELECT id, 1 FROM requests INDEXED BY requests_refused \
+                       WHERE outcome = 3 AND id >= ?1 AND id < ?2 ORDER BY id DESC";
+            gathering.walk(db, sql, [span.from, span.to], load)?;
+        }
+        Found::Listed(kind, value) => {
+            let (tail, listed) = span.split_at(listing::mark(db)?);
+            walk_requests(&mut gathering, db, project, filter, tail, load)?;
+            let sql = "SELECT id, 1 FROM listed \
+                       WHERE kind = ?3 AND value = ?4 AND id >= ?1 AND id < ?2 \
+                       UNION ALL SELECT id, source IS ?4 \
+                       FROM requests INDEXED BY requests_refused \
+                       WHERE ?3 = 1 AND outcome = 3 AND id >= ?1 AND id < ?2 ORDER BY 1 DESC";
+            gathering.walk(db, sql, [listed.from, listed.to, kind as i64, value], load)?;
+        }
+    }
+    Ok(gathering.page())
+}
+
+fn walk_requests(
+    gathering: &mut Gathering<RequestView>,
+    db: &Connection,
+    project: ProjectId,
+    filter: &RequestFilter,
+    span: Span,
+    load: impl FnMut(i64) -> Result<Option<RequestView>, Fault>,
+) -> Result<(), Fault> {
+    let sql = "SELECT id, project = ?3 AND request IS NULL AND (?4 IS NULL OR source IS ?4) \
+                   AND (?5 IS NULL OR ?5 = 0) AND ?6 IS NULL \
+                   AND (?7 IS NULL OR hex(checksum) IN (SELECT value FROM json_each(?7))) \
+               FROM messages WHERE id >= ?1 AND id < ?2 \
+               UNION ALL \
+               SELECT id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
+                   AND (?5 IS NULL OR outcome IS ?5) AND (?6 IS NULL OR cause IS ?6) \
+                   AND (?7 IS NULL OR hex(checksum) IN (SELECT value FROM json_each(?7))) \
+               FROM requests WHERE id >= ?1 AND id < ?2 ORDER BY 1 DESC";
     let checksums = filter.checksums.as_ref().map(|checksums| {
         let texts = checksums.iter().map(|it| it.to_string().to_uppercase());
         let texts: Vec<String> = texts.collect();
         serde_json::to_string(&texts).expect("strings always serialise")
     });
-    let params = params![
+    let row = params![
         span.from,
         span.to,
         project.number(),
         filter.source_id.map(SourceId::number),
-        checksums,
-        ROWS_PER_PAGE_MAX,
         filter.outcome.map(Code::code),
         filter.cause.map(Code::code),
-        filter.message_id.map(MessageId::number),
+        checksums,
     ];
-    gather(db, &requests_sql(filter), params, page.limit, |number| {
-        history::request(db, project, RequestId::from_number(number))
-    })
+    gathering.walk(db, sql, row, load)
 }
 
-fn requests_sql(filter: &RequestFilter) -> String {
-    let common = "(?4 IS NULL OR source IS ?4) \
-                  AND (?5 IS NULL OR hex(checksum) IN (SELECT value FROM json_each(?5)))";
-    let accepted =
-        matches!(filter.outcome, None | Some(RequestOutcome::Accepted)) && filter.cause.is_none();
-    let other = filter.outcome != Some(RequestOutcome::Accepted);
-    let about = filter.message_id.is_some();
-    let mut sides = Vec::new();
-    if accepted {
-        let about = if about { "AND id = ?9" } else { "" };
-        sides.push(format!(
-            "SELECT id, project = ?3 AND request IS NULL AND {common} FROM messages \
-             WHERE id >= ?1 AND id < ?2 {about}"
-        ));
-    }
-    if other {
-        let (index, about) = if about {
-            ("INDEXED BY requests_original", "AND original = ?9")
-        } else {
-            ("", "")
-        };
-        sides.push(format!(
-            "SELECT id, project = ?3 AND {common} AND (?7 IS NULL OR outcome IS ?7) \
-                 AND (?8 IS NULL OR cause IS ?8) \
-             FROM requests {index} WHERE id >= ?1 AND id < ?2 {about}"
-        ));
-    }
-    let mut sql = sides.join(" UNION ALL ");
-    // Every parameter is named, so that all forms take the same ones.
-    write!(
-        sql,
-        " ORDER BY 1 DESC LIMIT ?6 + 0 * coalesce(?7, ?8, ?9, 0)"
-    )
-    .expect("a string takes everything");
-    sql
+fn load_request(
+    db: &Connection,
+    project: ProjectId,
+    filter: &RequestFilter,
+    id: RequestId,
+) -> Result<Option<RequestView>, Fault> {
+    let found = history::request(db, project, id)?;
+    Ok(found.filter(|view| fits_request(filter, view)))
+}
+
+fn fits_request(filter: &RequestFilter, view: &RequestView) -> bool {
+    let (outcome, cause, source, key) = match view {
+        RequestView::Accepted { message, .. } => {
+            let source = message.source_id;
+            (RequestOutcome::Accepted, None, source, &message.key)
+        }
+        RequestView::Other { request, .. } => {
+            let source = request.source_id;
+            (request.outcome, request.cause, source, &request.key)
+        }
+    };
+    let under = |wanted: &Vec<_>| {
+        key.as_ref()
+            .is_some_and(|key| wanted.contains(&key.checksum))
+    };
+    filter.outcome.is_none_or(|wanted| outcome == wanted)
+        && filter.cause.is_none_or(|wanted| cause == Some(wanted))
+        && filter.source_id.is_none_or(|wanted| source == Some(wanted))
+        && filter.checksums.as_ref().is_none_or(under)
 }
 
 /// Attempts of a project that have ended.
@@ -208,20 +363,21 @@ pub(crate) fn attempts(
     filter: &AttemptFilter,
     page: PageRequest,
 ) -> Result<Page<Attempt>, Fault> {
+    let mut gathering = Gathering::new(page.limit);
     let span = Span::of(filter.time, page);
     let sql = "SELECT id, project = ?3 AND (?4 IS NULL OR trigger IS ?4) \
                    AND (?5 IS NULL OR outcome IS ?5) AND (?6 IS NULL OR endpoint IS ?6) \
-               FROM attempts WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?7";
-    let params = params![
+               FROM attempts WHERE id >= ?1 AND id < ?2 ORDER BY id DESC";
+    let row = params![
         span.from,
         span.to,
         project.number(),
         filter.trigger.map(Code::code),
         filter.outcome.map(Code::code),
         filter.endpoint_id.map(EndpointId::number),
-        ROWS_PER_PAGE_MAX,
     ];
-    gather(db, sql, params, page.limit, |number| {
+    gathering.walk(db, sql, row, |number| {
         attempt::load(db, AttemptId::from_number(number))
-    })
+    })?;
+    Ok(gathering.page())
 }

@@ -27,13 +27,17 @@ pub(crate) trait Operation: Send {
 /// How an operation is carried out.
 pub(crate) type Run<I, O> = fn(&mut Batch<'_>, &I) -> Result<O, Fault>;
 
+/// What an operation answers: its output, and its input, so that the caller's thread takes it
+/// apart and not the writer.
+type Reply<I, O> = Result<(O, I), StoreError>;
+
 /// An operation with its input, its output and whoever waits for that.
 pub(crate) struct Task<I, O> {
     input: I,
     run: Run<I, O>,
     bytes: usize,
     output: Option<O>,
-    reply: oneshot::Sender<Result<O, StoreError>>,
+    reply: oneshot::Sender<Reply<I, O>>,
 }
 
 impl<I, O> Task<I, O> {
@@ -42,7 +46,7 @@ impl<I, O> Task<I, O> {
         input: I,
         bytes: usize,
         run: Run<I, O>,
-    ) -> (Self, oneshot::Receiver<Result<O, StoreError>>) {
+    ) -> (Self, oneshot::Receiver<Reply<I, O>>) {
         let (reply, answer) = oneshot::channel();
         let task = Self {
             input,
@@ -64,7 +68,10 @@ impl<I: Send, O: Send> Operation for Task<I, O> {
 
     fn answer(self: Box<Self>, committed: Result<(), Fault>) {
         let answer = match committed {
-            Ok(()) => Ok(self.output.expect("what was committed was applied")),
+            Ok(()) => {
+                let output = self.output.expect("what was committed was applied");
+                Ok((output, self.input))
+            }
             Err(fault) => Err(fault.into()),
         };
         // Nobody may be waiting any more; what was asked is done all the same.

@@ -44,7 +44,8 @@ impl SqliteStore {
     {
         let (task, answer) = Task::new(input, bytes, run);
         self.queue.push(Box::new(task))?;
-        answer.await.unwrap_or(Err(StoreError::Unavailable(None)))
+        let answer = answer.await.unwrap_or(Err(StoreError::Unavailable(None)));
+        answer.map(|(output, _)| output)
     }
 
     /// Has a reader read something.

@@ -22,7 +22,7 @@ use crate::fault::Fault;
 use crate::lanes::LaneChange;
 use crate::memory::{Effects, Memory, Work};
 use crate::queue::{End, Operation, Queue, Taken};
-use crate::schema;
+use crate::{listing, schema};
 
 /// For how long the writer sleeps when nothing comes.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub(crate) struct Batch<'a> {
     /// What this batch changes in memory.
     pub effects: Effects,
     /// The first number that this batch minted: what has it or a larger one is not answered yet.
-    first: i64,
+    pub first: i64,
 }
 
 impl Batch<'_> {
@@ -180,9 +180,11 @@ impl Writer {
                 first,
             };
             let all = || {
-                operations
-                    .iter_mut()
-                    .try_for_each(|it| it.apply(&mut batch))
+                for operation in operations.iter_mut() {
+                    operation.apply(&mut batch)?;
+                }
+                batch.effects.listing = listing::step(&batch, operations.len())?;
+                Ok(())
             };
             // What a panic leaves half done is only in the transaction, in the effects, and in
             // the mint, which may skip numbers.

@@ -64,15 +64,27 @@ pub(crate) enum Applied {
     Fenced,
 }
 
-/// Writes an attempt, over the record of its being lost where there is one.
-pub(crate) fn write(
+/// Writes an attempt whose result was applied, or that was lost.
+pub(crate) fn insert(db: &Connection, attempt: &Attempt, meta: &str) -> Result<(), Fault> {
+    let sql = "INSERT INTO attempts VALUES \
+               (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    write(db, sql, attempt, meta, Applied::Yes)
+}
+
+/// Writes an attempt whose lease had been overtaken, over the record of its being lost.
+pub(crate) fn replace(db: &Connection, attempt: &Attempt, meta: &str) -> Result<(), Fault> {
+    let sql = "INSERT OR REPLACE INTO attempts VALUES \
+               (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    write(db, sql, attempt, meta, Applied::Fenced)
+}
+
+fn write(
     db: &Connection,
+    sql: &str,
     attempt: &Attempt,
     meta: &str,
     applied: Applied,
 ) -> Result<(), Fault> {
-    let sql = "INSERT OR REPLACE INTO attempts VALUES \
-               (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     let body = (!attempt.response_body.is_empty()).then_some(attempt.response_body.as_ref());
     db.prepare_cached(sql)?.execute(params![
         attempt.id.number(),

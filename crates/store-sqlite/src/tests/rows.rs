@@ -20,9 +20,8 @@ use proptest::option;
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use crate::rows::attempt::{self, Applied};
 use crate::rows::claim::Tables;
-use crate::rows::{Code, delivery, message, request};
+use crate::rows::{Code, attempt, delivery, message, request};
 use crate::schema;
 
 fn file() -> Connection {
@@ -300,8 +299,12 @@ proptest! {
     #[test]
     fn an_attempt_survives_its_row(attempt in any_attempt()) {
         let db = file();
-        let applied = if attempt.fenced { Applied::Fenced } else { Applied::Yes };
-        attempt::write(&db, &attempt, &attempt::encode_meta(&attempt), applied).unwrap();
+        let meta = attempt::encode_meta(&attempt);
+        if attempt.fenced {
+            attempt::replace(&db, &attempt, &meta).unwrap();
+        } else {
+            attempt::insert(&db, &attempt, &meta).unwrap();
+        }
         prop_assert_eq!(attempt::load(&db, attempt.id).unwrap().unwrap(), attempt);
     }
 
