@@ -28,6 +28,10 @@ pub(crate) struct Tables {
     everything: String,
 }
 
+/// Claims of a generation that are looked at for one part: a part that a million keys share (a
+/// customer's id) must not make a million reads.
+const WITH_PART_MAX: usize = 1_000;
+
 macro_rules! columns {
     () => {
         "checksum, scope, variant, kind, project, parts, message, fingerprint, first_seen, expires"
@@ -56,7 +60,9 @@ impl Tables {
                 "DELETE FROM claims_{g} WHERE checksum = ?1 AND scope = ?2 AND variant = ?3"
             ),
             insert_part: format!("INSERT OR IGNORE INTO parts_{g} VALUES (?1, ?2)"),
-            with_part: format!("SELECT checksum FROM parts_{g} WHERE hash = ?1"),
+            with_part: format!(
+                "SELECT checksum FROM parts_{g} WHERE hash = ?1 LIMIT {WITH_PART_MAX}"
+            ),
             by_checksum: format!("{select} WHERE checksum = ?1"),
             oldest: format!("{select} ORDER BY checksum, scope, variant LIMIT ?1"),
             delete_up_to: format!("DELETE FROM claims_{g} WHERE checksum <= ?1 AND expires <= ?2"),
