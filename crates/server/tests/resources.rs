@@ -159,6 +159,44 @@ async fn an_endpoints_secret_is_shown_once_and_rotates() {
 }
 
 #[tokio::test]
+async fn the_credentials_in_an_endpoints_headers_are_masked_wherever_it_is_shown() {
+    use hooklatch_engine::Directory;
+    let gateway = Gateway::start().await;
+    let headers = json!({"Authorization": "Bearer hush", "X-Team": "red"});
+    let wanted = json!({"name": "a", "url": "http://127.0.0.1:9/x", "headers": headers});
+    let masked = json!({"Authorization": "***", "X-Team": "red"});
+    let made = gateway.api("PUT", "/v1/endpoints", wanted).await;
+    let made = made.expect(201);
+    assert_eq!(made["headers"], masked);
+    let path = format!("/v1/endpoints/{}", made["id"].as_str().unwrap());
+    let shown = gateway.api("GET", &path, json!(null)).await.expect(200);
+    assert_eq!(shown["headers"], masked);
+    let listed = gateway.api("GET", "/v1/endpoints", json!(null)).await;
+    assert_eq!(listed.expect(200)["data"][0]["headers"], masked);
+
+    let back = json!({"name": "a", "url": "http://127.0.0.1:9/y", "headers": shown["headers"]});
+    let saved = gateway.api("PUT", "/v1/endpoints", back).await.expect(200);
+    assert_eq!(saved["headers"], masked);
+    for (verb, below) in [
+        ("POST", "/pause"),
+        ("POST", "/resume"),
+        ("POST", "/rotate-secret"),
+    ] {
+        let changed = gateway
+            .api(verb, &format!("{path}{below}"), json!({}))
+            .await;
+        assert_eq!(changed.expect(200)["headers"], masked, "{below}");
+    }
+    let directory = gateway.app.directory();
+    let ready = directory.endpoint(made["id"].as_str().unwrap().parse().unwrap());
+    let opened = ready
+        .unwrap()
+        .endpoint()
+        .open_headers(directory.sealing_key());
+    assert_eq!(opened.unwrap()[0].1, "Bearer hush");
+}
+
+#[tokio::test]
 async fn an_endpoint_that_says_it_is_gone_is_disabled_until_somebody_resumes_it() {
     use hooklatch_engine::Directory;
     let gateway = Gateway::start().await;

@@ -6,7 +6,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::merge::{self, Shape};
-use super::{Endpoint, EventPattern, FieldError, Making, OnUncertain, RateLimit, check, read};
+use super::{
+    Endpoint, EventPattern, FieldError, Making, OnUncertain, RateLimit, check, endpoint_headers,
+    read,
+};
 use crate::address::check_url;
 use crate::ids::EndpointId;
 use crate::limits::{
@@ -15,6 +18,7 @@ use crate::limits::{
 };
 use crate::outgoing::dropped_reserved;
 use crate::retry::RetryPolicy;
+use crate::seal::SealingKey;
 use crate::secret::Secret;
 use crate::signature::SigningSecret;
 
@@ -44,7 +48,7 @@ pub struct EndpointInput {
     pub tenant: Option<String>,
     /// Which events a send to a tenant or to all brings here.
     pub event_types: Option<Vec<EventPattern>>,
-    /// Custom headers.
+    /// Custom headers. The value `***`, which `GET` shows for a secret, keeps what is there.
     pub headers: Option<BTreeMap<String, String>>,
     /// Total time of one attempt.
     pub timeout_seconds: Option<u32>,
@@ -104,8 +108,12 @@ impl EndpointInput {
     }
 
     /// What a merge patch (RFC 7396) makes of an endpoint. Its secrets are kept.
-    pub fn patched(existing: &Endpoint, patch: Value) -> Result<Self, Vec<FieldError>> {
-        let mut shown = match existing.public() {
+    pub fn patched(
+        existing: &Endpoint,
+        patch: Value,
+        sealing_key: &SealingKey,
+    ) -> Result<Self, Vec<FieldError>> {
+        let mut shown = match existing.public(sealing_key) {
             Value::Object(shown) => shown,
             other => unreachable!("an endpoint is shown as an object, not {other}"),
         };
@@ -146,14 +154,17 @@ impl EndpointInput {
     fn assemble(
         self,
         place: EndpointPlace<'_>,
-        making: &Making<'_>,
+        making: &mut Making<'_>,
         errors: &mut Vec<FieldError>,
     ) -> Endpoint {
         let existing = place.existing;
+        let id = existing.map_or(place.new_id, |endpoint| endpoint.id);
         let headers: Vec<_> = self.headers.unwrap_or_default().into_iter().collect();
         let event_types = self.event_types.unwrap_or_default();
         let retry = self.retry.unwrap_or_default();
-        check::headers(&headers, errors);
+        let warnings = warnings(&headers);
+        let known = existing.map_or(&[][..], |endpoint| &endpoint.headers);
+        let headers = endpoint_headers::sealed(headers, &id.to_string(), known, making, errors);
         check::patterns(&event_types, errors);
         if let Err(found) = retry.validate() {
             errors.extend(found.into_iter().map(|error| error.under("/retry")));
@@ -164,13 +175,13 @@ impl EndpointInput {
             TIMEOUT_SECONDS_MAX,
         );
         Endpoint {
-            id: existing.map_or(place.new_id, |endpoint| endpoint.id),
+            id,
             project: making.project,
             name: check::name(self.name, errors),
             url: url(self.url, making, errors),
             tenant: check::label("/tenant", self.tenant, TENANT_CHARS_MAX, errors),
             event_types,
-            warnings: warnings(&headers),
+            warnings,
             headers,
             timeout_seconds: check::number(
                 "/timeout_seconds",

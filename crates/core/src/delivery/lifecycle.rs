@@ -43,8 +43,11 @@ pub enum Next {
 /// What a person asks of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Attempt it now, with a fresh budget.
+    /// Attempt it now, with a fresh budget, whatever has become of it.
     Retry,
+    /// The same, but not where the receiver has it already. For whoever asks for many at once and
+    /// cannot know which of them is delivered meanwhile.
+    RetryUndelivered,
     /// Make no further attempt.
     Cancel,
 }
@@ -55,6 +58,9 @@ pub enum CommandRefused {
     /// An attempt is under way.
     #[error("an attempt is under way; ask again when it has ended")]
     UnderWay,
+    /// The receiver has it.
+    #[error("the receiver has it already; to send it all the same, retry the delivery itself")]
+    AlreadyDelivered,
     /// There is nothing left to cancel.
     #[error("the delivery has already ended; there is nothing to cancel")]
     AlreadyEnded,
@@ -241,12 +247,17 @@ impl Delivery {
     /// Where the delivery stands in a state that does not allow it.
     pub fn command(&self, command: Command, now: Timestamp) -> Result<Self, CommandRefused> {
         let moved = match (command, &self.state) {
-            (Command::Retry, State::Delivering { .. }) => return Err(CommandRefused::UnderWay),
-            (
-                Command::Retry,
+            (Command::Retry | Command::RetryUndelivered, State::Delivering { .. }) => {
+                return Err(CommandRefused::UnderWay);
+            }
+            (Command::RetryUndelivered, State::Delivered { .. }) => {
+                return Err(CommandRefused::AlreadyDelivered);
+            }
+            (Command::Retry, State::Delivered { .. })
+            | (
+                Command::Retry | Command::RetryUndelivered,
                 State::Pending { .. }
                 | State::Held { .. }
-                | State::Delivered { .. }
                 | State::Failed { .. }
                 | State::Cancelled { .. },
             ) => self.afresh(Trigger::Manual, now),
@@ -364,6 +375,7 @@ mod tests {
                 next
             }),
             Just(Event::Command(Command::Retry)),
+            Just(Event::Command(Command::RetryUndelivered)),
             Just(Event::Command(Command::Cancel)),
             Just(Event::Duplicate),
         ]
@@ -388,6 +400,8 @@ mod tests {
                 } => self.finish(age, attempted, next),
                 Event::Command(command) => {
                     if let Ok(moved) = self.delivery.command(command, self.now) {
+                        let was_delivered = self.delivery.state.status() == Delivered;
+                        assert!(!was_delivered || command == Command::Retry, "{command:?}");
                         self.delivery = moved;
                     }
                 }
@@ -478,5 +492,38 @@ mod tests {
             panic!("a live lease was fenced");
         };
         assert_eq!(moved.next_attempt_at(), Some(now + Millis::new(7)));
+    }
+
+    #[test]
+    fn a_retry_of_the_undelivered_leaves_alone_what_the_receiver_has() {
+        let now = Timestamp::from_millis(10);
+        let token = AttemptId::from_number(1);
+        let leased = opened().lease(token, now, SPAN).expect("it is due");
+        let ended = |next| match leased.delivery.finish(token, true, next, now) {
+            Finish::Applied(moved) => moved,
+            Finish::Fenced => panic!("a live lease was fenced"),
+        };
+        let wish = Command::RetryUndelivered;
+        let delivered = ended(Next::Deliver);
+        assert_eq!(
+            delivered.command(wish, now),
+            Err(CommandRefused::AlreadyDelivered)
+        );
+        assert!(delivered.command(Command::Retry, now).is_ok());
+        assert_eq!(
+            leased.delivery.command(wish, now),
+            Err(CommandRefused::UnderWay)
+        );
+        let others = [
+            opened(),
+            ended(Next::Fail(Reason::AttemptsExhausted)),
+            ended(Next::Hold(Reason::Uncertain)),
+            ended(Next::Cancel(Reason::EndpointDeleted)),
+        ];
+        for other in others {
+            let retried = other.command(wish, now);
+            assert_eq!(retried, other.command(Command::Retry, now));
+            assert_eq!(retried.map(|moved| moved.trigger), Ok(Trigger::Manual));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Attempts again, at a person's word, what a message's receivers do not have.
 
+use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::lifecycle::{Command, CommandRefused};
-use hooklatch_core::delivery::{Delivery, DeliveryStatus};
 use hooklatch_core::ids::MessageId;
 use hooklatch_store::{Commanded, MessageView, StoreError};
 use serde::Serialize;
@@ -83,32 +83,22 @@ async fn retry_some(app: &App, deliveries: &[Delivery]) -> Result<Vec<DeliveryRe
     Ok(done?)
 }
 
+/// What is delivered or leased since the message was read is not sent again: the command says so
+/// itself, inside the store's transaction.
 async fn retry_one(app: &App, delivery: Delivery) -> Result<DeliveryRetried, StoreError> {
-    if let Some(reason) = left_alone(delivery.state.status()) {
-        return Ok(reported(&delivery, reason));
-    }
     let (project, id) = (delivery.project_id, delivery.id);
-    Ok(
-        match app.store().command(project, id, Command::Retry).await? {
-            Commanded::Done(moved) => reported(&moved, Retrying::Retried),
-            Commanded::Refused(CommandRefused::UnderWay) => reported(&delivery, Retrying::UnderWay),
-            Commanded::Refused(CommandRefused::AlreadyEnded) => {
-                unreachable!("a delivery that has ended can be retried")
-            }
-            Commanded::NotFound => reported(&delivery, Retrying::Gone),
-        },
-    )
-}
-
-fn left_alone(status: DeliveryStatus) -> Option<Retrying> {
-    match status {
-        DeliveryStatus::Delivered => Some(Retrying::AlreadyDelivered),
-        DeliveryStatus::Delivering => Some(Retrying::UnderWay),
-        DeliveryStatus::Pending
-        | DeliveryStatus::Failed
-        | DeliveryStatus::Held
-        | DeliveryStatus::Cancelled => None,
-    }
+    let wish = Command::RetryUndelivered;
+    let result = match app.store().command(project, id, wish).await? {
+        Commanded::Done(moved) => return Ok(reported(&moved, Retrying::Retried)),
+        Commanded::Refused(CommandRefused::UnderWay) => Retrying::UnderWay,
+        Commanded::Refused(CommandRefused::AlreadyDelivered) => Retrying::AlreadyDelivered,
+        Commanded::Refused(CommandRefused::AlreadyEnded) => {
+            unreachable!("a delivery that has ended can be retried")
+        }
+        Commanded::NotFound => return Ok(reported(&delivery, Retrying::Gone)),
+    };
+    let now = app.store().delivery(project, id).await?;
+    Ok(reported(&now.unwrap_or(delivery), result))
 }
 
 fn reported(delivery: &Delivery, result: Retrying) -> DeliveryRetried {

@@ -43,7 +43,7 @@ async fn create(
     let made = app.directory().change(caller.project, |deciding| {
         built(input.clone(), None, deciding)
     });
-    Ok((StatusCode::CREATED, Json(shown_once(made.await?))))
+    Ok((StatusCode::CREATED, Json(shown_once(&app, made.await?))))
 }
 
 async fn upsert(
@@ -66,7 +66,7 @@ async fn upsert(
         })
     });
     let (status, built) = saved.await?;
-    Ok((status, Json(shown_once(built))))
+    Ok((status, Json(shown_once(&app, built))))
 }
 
 async fn list(
@@ -77,14 +77,16 @@ async fn list(
     caller.require(Scope::Read)?;
     let snapshot = app.directory().snapshot();
     let newest_first = snapshot.endpoints(caller.project).rev();
-    let show = |ready: &&Arc<ReadyEndpoint>| Ok(ready.endpoint().public());
+    let show =
+        |ready: &&Arc<ReadyEndpoint>| Ok(ready.endpoint().public(app.directory().sealing_key()));
     page(asked, newest_first, |ready| ready.endpoint().id, show).map(Json)
 }
 
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Read)?;
     let snapshot = app.directory().snapshot();
-    Ok(Json(find(&snapshot, &caller, &id)?.public()))
+    let endpoint = find(&snapshot, &caller, &id)?;
+    Ok(Json(endpoint.public(app.directory().sealing_key())))
 }
 
 async fn patch(
@@ -96,7 +98,7 @@ async fn patch(
     caller.require(Scope::Manage)?;
     let changed = app.directory().change(caller.project, |deciding| {
         let existing = find(deciding.snapshot, &caller, &id)?.clone();
-        let input = EndpointInput::patched(&existing, patch.clone())?;
+        let input = EndpointInput::patched(&existing, patch.clone(), deciding.making.sealing_key)?;
         let change = built(input, Some(&existing), deciding)?;
         Ok(Change {
             documents: change.documents,
@@ -107,7 +109,7 @@ async fn patch(
     if was_paused && !built.endpoint.paused {
         app.directory().hasten(built.endpoint.id).await?;
     }
-    Ok(Json(shown_once(built)))
+    Ok(Json(shown_once(&app, built)))
 }
 
 async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
@@ -140,39 +142,46 @@ async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<St
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn pause(state: State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
-    let paused = altered(state, caller, id, |endpoint, deciding| {
+async fn pause(State(app): State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
+    let paused = altered(&app, caller, id, |endpoint, deciding| {
         endpoint.paused = true;
         endpoint.updated_at = deciding.making.now;
     });
-    Ok(Json(paused.await?.public()))
+    Ok(Json(paused.await?.public(app.directory().sealing_key())))
 }
 
 async fn resume(State(app): State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
-    let resumed = altered(State(app.clone()), caller, id, |endpoint, deciding| {
+    let resumed = altered(&app, caller, id, |endpoint, deciding| {
         endpoint.resume(deciding.making.now);
     });
     let endpoint = resumed.await?;
     app.directory().hasten(endpoint.id).await?;
-    Ok(Json(endpoint.public()))
+    Ok(Json(endpoint.public(app.directory().sealing_key())))
 }
 
-async fn rotate_secret(state: State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
+async fn rotate_secret(
+    State(app): State<App>,
+    caller: Caller,
+    id: Id,
+) -> Result<Json<Value>, Problem> {
     let mut random = [0; 32];
     fill(&mut random);
     let secret = SigningSecret::generate_hmac(random);
-    let rotated = altered(state, caller, id, |endpoint, deciding| {
+    let rotated = altered(&app, caller, id, |endpoint, deciding| {
         endpoint.rotate_secret(&secret, &mut deciding.making);
     });
     let endpoint = rotated.await?;
-    Ok(Json(shown_once(BuiltEndpoint {
-        endpoint,
-        secret: Some(secret.to_text()),
-    })))
+    Ok(Json(shown_once(
+        &app,
+        BuiltEndpoint {
+            endpoint,
+            secret: Some(secret.to_text()),
+        },
+    )))
 }
 
 async fn altered(
-    State(app): State<App>,
+    app: &App,
     caller: Caller,
     Id(id): Id,
     alter: impl Fn(&mut Endpoint, &mut Deciding<'_>) + Send + Sync,
@@ -222,8 +231,8 @@ fn find<'s>(snapshot: &'s Snapshot, caller: &Caller, id: &str) -> Result<&'s End
 }
 
 /// What `GET` shows, and a secret that was made now, which is shown this once.
-fn shown_once(built: BuiltEndpoint) -> Value {
-    let mut shown = built.endpoint.public();
+fn shown_once(app: &App, built: BuiltEndpoint) -> Value {
+    let mut shown = built.endpoint.public(app.directory().sealing_key());
     if let Some(secret) = &built.secret {
         shown["secret"] = json!(Secret::expose(secret));
     }

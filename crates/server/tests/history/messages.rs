@@ -99,14 +99,18 @@ async fn a_sent_message_shows_the_callers_key_and_headers() {
     let endpoint = world.endpoint("shop").await;
     let body = json!({
         "endpoint_id": endpoint, "payload": {"n": 1}, "idempotency_key": "order-1",
-        "headers": {"X-Tag": "a"},
+        "headers": {"X-Tag": "a", "X-Api-Key": "hush"},
     });
     let sent = world.make("/v1/webhooks/send", body).await;
     let record = world
         .get(&format!("/v1/messages/{}", text(&sent["id"])))
         .await;
     assert_eq!(record["idempotency_key"], "order-1");
-    assert_eq!(record["headers"], json!({"X-Tag": "a"}));
+    let masked = json!({"X-Tag": "a", "X-Api-Key": "***"});
+    assert_eq!(record["headers"], masked);
+    assert_eq!(sent["headers"], masked);
+    let request = format!("/v1/requests/{}", text(&record["request_id"]));
+    assert_eq!(world.get(&request).await["headers"]["X-Api-Key"], "***");
     assert_eq!(record["direction"], "outbound");
     for path in [
         "/v1/messages?key=order-1",

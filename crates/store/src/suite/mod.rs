@@ -128,6 +128,7 @@ macro_rules! contract {
             a_retry_that_does_not_count_leaves_the_budget
             a_held_delivery_waits_for_a_person
             a_person_retries_what_has_ended
+            a_retry_of_the_undelivered_spares_what_was_delivered_meanwhile
             a_person_cancels_what_has_not
             hasten_makes_a_lane_due
             someone_is_woken_when_something_becomes_due

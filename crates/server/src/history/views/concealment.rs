@@ -8,31 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use hooklatch_core::config::Source;
 use hooklatch_core::ids::{ProjectId, SourceId};
+use hooklatch_core::outgoing::may_be_secret;
 use hooklatch_core::secret::MASK;
 
 use crate::directory::Snapshot;
-
-/// Names that are credentials and nothing else.
-const CREDENTIALS: [&str; 5] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "x-auth",
-];
-
-/// What the name of a credential contains, written with hyphens.
-const MARKS: [&str; 9] = [
-    "signature",
-    "hmac",
-    "token",
-    "secret",
-    "password",
-    "credential",
-    "api-key",
-    "apikey",
-    "access-key",
-];
 
 /// What is masked in the requests of one source; by default, what names alone give away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,17 +91,12 @@ impl Concealment {
 
     fn hides_header(&self, name: &str) -> bool {
         let verified = self.header.as_deref();
-        verified.is_some_and(|header| header.eq_ignore_ascii_case(name)) || is_credential(name)
+        verified.is_some_and(|header| header.eq_ignore_ascii_case(name)) || may_be_secret(name)
     }
 
     fn hides_parameter(&self, name: &str) -> bool {
-        self.query.as_deref() == Some(name) || is_credential(name)
+        self.query.as_deref() == Some(name) || may_be_secret(name)
     }
-}
-
-fn is_credential(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    CREDENTIALS.contains(&name.as_str()) || MARKS.iter().any(|mark| name.contains(mark))
 }
 
 #[cfg(test)]
