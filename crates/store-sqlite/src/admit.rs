@@ -83,7 +83,7 @@ fn prepare_key(key: &ClaimKey, secret: &[u8; 32]) -> PreparedKey {
     }
 }
 
-fn encode_parts(parts: &[String]) -> String {
+pub(crate) fn encode_parts(parts: &[String]) -> String {
     serde_json::to_string(parts).expect("strings always serialise")
 }
 

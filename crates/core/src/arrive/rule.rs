@@ -68,6 +68,11 @@ impl Rule {
         fingerprint(event_type, body, request.body, &self.exclude)
     }
 
+    /// Whether both rules read the same fingerprint from every payload.
+    pub(super) fn sees_payloads_like(&self, other: &Self) -> bool {
+        self.event_type == other.event_type && self.exclude == other.exclude
+    }
+
     /// The key that this rule finds, or the places that it looked at.
     pub(super) fn claim_key(
         &self,

@@ -241,6 +241,42 @@ fn c7_a_rule_that_reads_another_fingerprint_from_one_key_makes_no_conflict() {
 }
 
 #[test]
+fn c7_a_single_event_is_known_after_its_source_learns_to_split_or_splits_elsewhere() {
+    let key = json!({"locations": ["body:$.id"]});
+    let plain = source(json!({"name": "s", "key": key}), None);
+    let split = source(json!({"split": "body:$.events"}), Some(&plain));
+    let moved = source(json!({"split": "body:$.data.events"}), Some(&split));
+    let event = r#"{"id": 1}"#;
+    let first = one(&intake(&plain), event, NOW).keys;
+    for later in [&split, &moved] {
+        assert!(one(&intake(later), event, NOW).keys.contains(&first[0]));
+    }
+    let unsplit = source(json!({"split": null}), Some(&split));
+    let seen_split = one(&intake(&split), event, NOW).keys;
+    assert!(
+        one(&intake(&unsplit), event, NOW)
+            .keys
+            .contains(&seen_split[0])
+    );
+}
+
+#[test]
+fn c7_an_element_is_not_looked_up_under_a_rule_that_kept_its_batch_whole() {
+    let plain = source(json!({"name": "s", "key": {"content": true}}), None);
+    let key = json!({"locations": ["body:$.id"]});
+    let split = source(json!({"split": "body:$.events", "key": key}), Some(&plain));
+    let moved = source(json!({"key": {"locations": ["body:$.ref"]}}), Some(&split));
+    let body = r#"{"events": [{"id": 1, "ref": 2}]}"#;
+    let keys = |source: &Source| match received(&intake(source), body, NOW).outcome {
+        Ok(Asked::Batch(arrivals)) => arrivals[0].keys.clone(),
+        other => panic!("not a batch: {other:?}"),
+    };
+    assert_eq!(keys(&split).len(), 1);
+    assert_eq!(keys(&moved).len(), 2, "only the rule that split it as well");
+    assert_eq!(keys(&moved)[1], keys(&split)[0]);
+}
+
+#[test]
 fn d3_a_retry_header_of_the_provider_is_passed_on_as_a_hint() {
     let source = source(
         json!({"name": "s", "key": {"locations": ["body:$.id"]}}),

@@ -13,8 +13,8 @@ use super::{
 use crate::address::check_url;
 use crate::ids::EndpointId;
 use crate::limits::{
-    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, ENVIRONMENT_CHARS_MAX, RATE_PER_SECOND_MAX,
-    TENANT_CHARS_MAX, TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN,
+    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, ENVIRONMENT_CHARS_MAX, TENANT_CHARS_MAX,
+    TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN,
 };
 use crate::outgoing::dropped_reserved;
 use crate::retry::RetryPolicy;
@@ -75,9 +75,9 @@ pub struct EndpointInput {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitInput {
-    /// Attempts per second.
+    /// Must be empty for now: attempts per second.
     pub per_second: Option<u32>,
-    /// Attempts that may come at once before the rate holds.
+    /// Must be empty for now: attempts that may come at once before the rate holds.
     pub burst: Option<u32>,
     /// Attempts at the same time.
     pub concurrency: Option<u32>,
@@ -269,16 +269,15 @@ fn rate_limit(written: RateLimitInput, errors: &mut Vec<FieldError>) -> RateLimi
         ("/rate_limit/burst", written.burst),
     ];
     for (pointer, rate) in rates {
-        check::number(pointer, rate, (1, 1, RATE_PER_SECOND_MAX), errors);
-    }
-    if written.burst.is_some() && written.per_second.is_none() {
-        let detail = "means something beside per_second only; give both";
-        errors.push(FieldError::new("/rate_limit/burst", detail));
+        if rate.is_some() {
+            let detail = "is not available yet; only concurrency is";
+            errors.push(FieldError::new(pointer, detail));
+        }
     }
     let bounds = (1, CONCURRENCY_DEFAULT, CONCURRENCY_MAX);
     RateLimit {
-        per_second: written.per_second,
-        burst: written.burst,
+        per_second: None,
+        burst: None,
         concurrency: check::number(
             "/rate_limit/concurrency",
             written.concurrency,

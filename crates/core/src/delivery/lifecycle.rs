@@ -250,6 +250,12 @@ impl Delivery {
             (Command::Retry | Command::RetryUndelivered, State::Delivering { .. }) => {
                 return Err(CommandRefused::UnderWay);
             }
+            // The attempt that was cancelled may still be running: a second one would overlap it.
+            (Command::Retry | Command::RetryUndelivered, State::Cancelled { .. })
+                if now < self.budget.since =>
+            {
+                return Err(CommandRefused::UnderWay);
+            }
             (Command::RetryUndelivered, State::Delivered { .. }) => {
                 return Err(CommandRefused::AlreadyDelivered);
             }
@@ -261,15 +267,9 @@ impl Delivery {
                 | State::Failed { .. }
                 | State::Cancelled { .. },
             ) => self.afresh(Trigger::Manual, now),
-            (
-                Command::Cancel,
-                State::Pending { .. } | State::Delivering { .. } | State::Held { .. },
-            ) => {
-                let reason = Reason::CancelledByPerson;
-                Self {
-                    state: State::Cancelled { at: now, reason },
-                    ..self.clone()
-                }
+            (Command::Cancel, State::Delivering { lease }) => self.cancelled(lease.until, now),
+            (Command::Cancel, State::Pending { .. } | State::Held { .. }) => {
+                self.cancelled(now, now)
             }
             (
                 Command::Cancel,
@@ -277,6 +277,19 @@ impl Delivery {
             ) => return Err(CommandRefused::AlreadyEnded),
         };
         Ok(moved)
+    }
+
+    /// Called off by a person, while an attempt may run until `busy_until`.
+    fn cancelled(&self, busy_until: Timestamp, now: Timestamp) -> Self {
+        let reason = Reason::CancelledByPerson;
+        Self {
+            state: State::Cancelled { at: now, reason },
+            budget: Budget {
+                since: busy_until,
+                ..self.budget
+            },
+            ..self.clone()
+        }
     }
 
     /// The delivery started again by a duplicate of its message, if it may be (D2).
@@ -386,6 +399,9 @@ mod tests {
         delivery: Delivery,
         now: Timestamp,
         tokens: Vec<AttemptId>,
+        /// When the attempt that was leased last has ended at the latest, while nobody has said
+        /// that it has.
+        runs_until: Option<Timestamp>,
     }
 
     impl Run {
@@ -416,16 +432,14 @@ mod tests {
 
         fn lease(&mut self) {
             let id = AttemptId::from_number(self.tokens.len() as i64 + 1);
-            let live = match self.delivery.state {
-                State::Delivering { lease } => self.now < lease.until,
-                _ => false,
-            };
+            let live = self.runs_until.is_some_and(|until| self.now < until);
             let Some(leasing) = self.delivery.lease(id, self.now, SPAN) else {
                 return;
             };
             assert!(!live, "INV-5: two leases live at once");
             assert_eq!(leasing.delivery.attempts, self.delivery.attempts + 1);
             self.tokens.push(id);
+            self.runs_until = Some(self.now + SPAN);
             self.delivery = leasing.delivery;
         }
 
@@ -433,6 +447,9 @@ mod tests {
             let Some(token) = self.tokens.iter().rev().nth(age).copied() else {
                 return;
             };
+            if age == 0 {
+                self.runs_until = None;
+            }
             let before = self.delivery.clone();
             match before.finish(token, attempted, next, self.now) {
                 Finish::Fenced => {}
@@ -450,8 +467,12 @@ mod tests {
         fn inv_4_no_order_of_events_leaves_the_edges(
             events in proptest::collection::vec(event(), 0..60)
         ) {
-            let mut run =
-                Run { delivery: opened(), now: Timestamp::from_millis(0), tokens: Vec::new() };
+            let mut run = Run {
+                delivery: opened(),
+                now: Timestamp::from_millis(0),
+                tokens: Vec::new(),
+                runs_until: None,
+            };
             for event in events {
                 let before = run.delivery.clone();
                 run.step(event);
@@ -461,6 +482,38 @@ mod tests {
                 prop_assert!(run.delivery.attempts_spent() <= run.delivery.attempts);
             }
         }
+    }
+
+    #[test]
+    fn inv_5_what_was_cancelled_during_an_attempt_is_retried_only_after_it() {
+        let start = Timestamp::from_millis(10);
+        let token = AttemptId::from_number(1);
+        let leased = opened().lease(token, start, SPAN).expect("it is due");
+        let soon = start + Millis::new(1);
+        let cancelled = leased.delivery.command(Command::Cancel, soon).unwrap();
+        for early in [soon, start + Millis::new(99)] {
+            let refused = cancelled.command(Command::Retry, early);
+            assert_eq!(refused, Err(CommandRefused::UnderWay));
+        }
+        let late = start + SPAN;
+        let retried = cancelled.command(Command::Retry, late).unwrap();
+        assert_eq!(retried.next_attempt_at(), Some(late));
+        assert_eq!(retried.budget.since, late);
+    }
+
+    #[test]
+    fn what_was_cancelled_while_it_waited_can_be_retried_at_once() {
+        let waiting = Delivery {
+            budget: Budget {
+                free_attempts: 0,
+                since: Timestamp::from_millis(500),
+            },
+            ..opened()
+        };
+        let now = Timestamp::from_millis(10);
+        let cancelled = waiting.command(Command::Cancel, now).unwrap();
+        let retried = cancelled.command(Command::Retry, now).unwrap();
+        assert_eq!(retried.next_attempt_at(), Some(now));
     }
 
     #[test]

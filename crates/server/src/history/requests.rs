@@ -123,6 +123,7 @@ fn refusal(refused: ReleaseRefused) -> Problem {
         ReleaseRefused::AlreadyReleased => "already_released",
         ReleaseRefused::AlreadyDiscarded => "already_discarded",
         ReleaseRefused::NotHeld => "not_held",
+        ReleaseRefused::NoRoute => "no_route",
     };
     Problem::conflict(refused.to_string()).with("reason", reason)
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{
-    Connection, Group, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace,
+    Connection, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace,
 };
 use hooklatch_core::ids::{GroupId, SourceId};
 use http::{HeaderMap, StatusCode, header};
@@ -197,17 +197,12 @@ fn built(
 ) -> Result<Change<Source>, Problem> {
     let [new_source, new_group] = deciding.numbers;
     let project = deciding.making.project;
-    let members = |group: &Group| {
-        let mut others = deciding
-            .snapshot
-            .sources(project)
-            .map(|ready| &ready.source);
-        let itself = existing.map(|source| source.id);
-        let count = others
-            .by_ref()
-            .filter(|source| source.group == Some(group.id) && Some(source.id) != itself);
-        count.count()
-    };
+    let itself = existing.map(|source| source.id);
+    let sources = deciding.snapshot.sources(project);
+    let others: Vec<&Source> = sources
+        .map(|ready| &ready.source)
+        .filter(|source| Some(source.id) != itself)
+        .collect();
     let group = input.group_name().map(|name| {
         let known = deciding
             .snapshot
@@ -216,7 +211,7 @@ fn built(
         let known = known.map(|group| &**group);
         GroupFacts {
             existing: known,
-            other_members: known.map_or(0, members),
+            others: &others,
             new_id: GroupId::from_number(new_group),
         }
     });

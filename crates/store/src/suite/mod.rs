@@ -78,6 +78,10 @@ macro_rules! contract {
             c6_reject_creates_nothing
             c6_quarantine_holds_until_a_person_releases
             c6_quarantine_holds_until_a_person_discards
+            c6_what_was_released_is_known_and_is_not_released_again
+            c4_a_release_does_not_extend_the_window
+            d4_what_would_go_nowhere_stays_held
+            d4_a_released_conflict_goes_without_the_originals_headers
             c6_the_difference_is_kept
             d4_a_suppressed_request_is_released_once
             d4_what_is_no_duplicate_cannot_be_released

@@ -55,7 +55,7 @@ fn every_bad_field_is_named_at_once() {
             "url": "http://169.254.169.254/latest", "tenant": "", "secret": "short",
             "timeout_seconds": 0, "environment": "e".repeat(65), "method": "GET",
             "headers": {"bad name": "v", "x-empty": "", "X-Two": "a", "x-two": "b"},
-            "retry": {"max_attempts": 0}, "rate_limit": {"burst": 0, "concurrency": 0},
+            "retry": {"max_attempts": 0}, "rate_limit": {"per_second": 5, "burst": 9, "concurrency": 0},
         })),
         [
             "/secret",
@@ -67,7 +67,7 @@ fn every_bad_field_is_named_at_once() {
             "/url",
             "/tenant",
             "/timeout_seconds",
-            "/rate_limit/burst",
+            "/rate_limit/per_second",
             "/rate_limit/burst",
             "/rate_limit/concurrency",
             "/environment",
