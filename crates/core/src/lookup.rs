@@ -4,7 +4,7 @@
 //! place where it was found. So the text is taken for a key under every rule of the project, the
 //! former ones that still protect something included (C7), and for the key of a send to every
 //! target that the project knows. What cannot be computed this way the ledger finds by its parts:
-//! composite keys and sends to bare URLs, [`crate::claim::Claim::parts_to_index`].
+//! composite keys, those with a bound body among them, and sends to bare URLs, [`crate::claim::Claim::parts_to_index`].
 
 use std::collections::BTreeSet;
 

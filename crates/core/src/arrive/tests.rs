@@ -193,6 +193,24 @@ fn k5_what_cannot_be_split_is_kept_whole() {
 }
 
 #[test]
+fn l1_a_bound_body_is_a_part_that_lets_the_rest_be_looked_up() {
+    let key = json!({"locations": ["body:$.id"], "bind_body": true});
+    let intake = intake(&source(json!({"name": "s", "key": key}), None));
+    let claim_key = |body: &str| one(&intake, body, NOW).keys.remove(0);
+    let (first, other) = (
+        claim_key(r#"{"id": "a"}"#),
+        claim_key(r#"{"id": "a", "n": 1}"#),
+    );
+    assert_ne!(first.checksum, other.checksum, "K8");
+    let [value, bound] = first.parts.as_slice() else {
+        panic!("two parts: {:?}", first.parts);
+    };
+    assert_eq!(value, "a");
+    assert_eq!(bound, &format!("sha256:{}", first.fingerprint));
+    assert_ne!(&other.parts[1], bound);
+}
+
+#[test]
 fn c7_former_rules_give_keys_until_their_claims_have_run_out() {
     let old = source(
         json!({"name": "s", "key": {"locations": ["body:$.id"]}, "window_seconds": 60}),

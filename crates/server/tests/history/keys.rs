@@ -98,6 +98,37 @@ async fn l1_a_composite_key_is_found_by_any_part_and_freed_only_whole() {
 }
 
 #[tokio::test]
+async fn l1_k8_a_key_with_a_bound_body_is_found_by_its_raw_value() {
+    let world = World::new().await;
+    let settings = json!({"key": {"locations": ["body:$.id"], "bind_body": true}});
+    let source = world.source(settings, None).await;
+    world
+        .arrive(&source, r#"{"id": "evt_1", "n": 1}"#)
+        .await
+        .ok();
+    world
+        .arrive(&source, r#"{"id": "evt_1", "n": 2}"#)
+        .await
+        .ok();
+    world
+        .arrive(&source, r#"{"id": "evt_2", "n": 1}"#)
+        .await
+        .ok();
+    let list = world.get("/v1/keys/evt_1").await;
+    let claims = list["data"].as_array().unwrap();
+    assert_eq!(claims.len(), 2, "{list}");
+    assert!(claims.iter().all(|claim| claim["parts"][0] == "evt_1"));
+    assert_eq!(ids(&world.get("/v1/messages?key=evt_1").await).len(), 2);
+
+    // Two bodies, two keys: which of them is to be free, only a whole key says.
+    let refused = world.api(OWNER, "DELETE", "/v1/keys/evt_1", None).await;
+    assert!(refused.refused(409).contains("only one part"));
+    let whole = format!("/v1/keys/{}", text(&claims[0]["checksum"]));
+    let freed = world.api(OWNER, "DELETE", &whole, None).await;
+    assert_eq!(freed.ok(), json!({"freed": 1}));
+}
+
+#[tokio::test]
 async fn l1_a_callers_key_is_found_for_every_kind_of_target() {
     let world = World::new().await;
     let endpoint = world.endpoint("shop").await;
