@@ -325,7 +325,6 @@ fn write_claim(
     let project: ProjectId = arrival.project_id;
     let generations = &batch.memory.generations;
     generations.write(batch.db, project, known, claim, texts_of_claim)?;
-    let last_end = batch.effects.claimed.entry(texts.hash).or_default();
-    *last_end = claim.expires_at.max(*last_end);
+    batch.claimed(texts.hash, claim.expires_at);
     Ok(())
 }

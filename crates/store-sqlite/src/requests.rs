@@ -148,7 +148,7 @@ fn claims_of(batch: &Batch<'_>, record: &Request) -> Result<Vec<Found>, Fault> {
     };
     let hash = KeyHash::of_key(batch.secret, key.checksum.as_bytes());
     let generations = &batch.memory.generations;
-    generations.find(batch.db, hash, &key.checksum, &key.scope.to_string())
+    generations.find(batch, hash, &key.checksum, &key.scope.to_string())
 }
 
 fn write_claim(
@@ -165,7 +165,7 @@ fn write_claim(
     let generations = &batch.memory.generations;
     generations.write(batch.db, project, known, claim, texts)?;
     let hash = KeyHash::of_key(batch.secret, claim.checksum.as_bytes());
-    batch.effects.claimed.push((hash, claim.expires_at));
+    batch.claimed(hash, claim.expires_at);
     Ok(())
 }
 
