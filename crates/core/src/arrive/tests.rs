@@ -260,22 +260,25 @@ fn c7_a_rule_that_reads_another_fingerprint_from_one_key_makes_no_conflict() {
 
 #[test]
 fn c7_a_single_event_is_known_after_its_source_learns_to_split_or_splits_elsewhere() {
-    let key = json!({"locations": ["body:$.id"]});
-    let plain = source(json!({"name": "s", "key": key}), None);
-    let split = source(json!({"split": "body:$.events"}), Some(&plain));
-    let moved = source(json!({"split": "body:$.data.events"}), Some(&split));
-    let event = r#"{"id": 1}"#;
-    let first = one(&intake(&plain), event, NOW).keys;
-    for later in [&split, &moved] {
-        assert!(one(&intake(later), event, NOW).keys.contains(&first[0]));
+    let change = |split: Value, name: &str, existing: Option<&Source>| {
+        let key = json!({"locations": [format!("body:$.{name}")]});
+        source(json!({"name": "s", "split": split, "key": key}), existing)
+    };
+    let plain = change(Value::Null, "a", None);
+    let split = change(json!("body:$.events"), "b", Some(&plain));
+    let moved = change(json!("body:$.data.events"), "c", Some(&split));
+    let unsplit = change(Value::Null, "d", Some(&moved));
+    let event = r#"{"a": 1, "b": 2, "c": 3, "d": 4}"#;
+    let mut sources = vec![];
+    for now in [&plain, &split, &moved, &unsplit] {
+        sources.push(now);
+        let keys = one(&intake(now), event, NOW).keys;
+        assert_eq!(keys.len(), sources.len(), "{keys:?}");
+        for then in &sources {
+            let first = one(&intake(then), event, NOW).keys.remove(0);
+            assert!(keys.contains(&first), "{first:?} is not among {keys:?}");
+        }
     }
-    let unsplit = source(json!({"split": null}), Some(&split));
-    let seen_split = one(&intake(&split), event, NOW).keys;
-    assert!(
-        one(&intake(&unsplit), event, NOW)
-            .keys
-            .contains(&seen_split[0])
-    );
 }
 
 #[test]
