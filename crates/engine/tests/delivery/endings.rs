@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hooklatch_core::config::OnUncertain;
 use hooklatch_core::delivery::attempt::AttemptOutcome;
@@ -256,6 +256,28 @@ async fn o5_that_an_attempt_was_lost_is_still_known_after_its_lease_was_given_ba
     let held = after.delivery_with(message, DeliveryStatus::Held).await;
     assert_eq!(held.state.reason(), Some(Reason::Uncertain));
     assert_eq!(receiver.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn o4_a_lease_is_counted_from_before_the_store_was_asked_for_it() {
+    let world = World::new();
+    let receiver = Receiver::answering(200).await;
+    let (endpoint, _) = world.endpoint(1, json!({"url": receiver.url("/")}));
+    let message = world.event_for(endpoint).await;
+    let unsteady = Unsteady::failing(&world, 0, 0);
+    let _engine = world.engine_on(Arc::clone(&unsteady) as Arc<dyn Deliveries>);
+    unsteady.has_leased.cancelled().await;
+    // The store's clock stands still, so that what passes here is the engine's own measure.
+    let leased_at = Instant::now();
+    while leased_at.elapsed() < Duration::from_millis(20) {
+        tokio::task::yield_now().await;
+    }
+    unsteady.may_answer.cancel();
+    world
+        .delivery_with(message, DeliveryStatus::Delivered)
+        .await;
+    let attempt = world.attempts(message).await.remove(0);
+    assert!(attempt.started_at.since(world.now()) >= Millis::new(20));
 }
 
 #[tokio::test]
