@@ -42,12 +42,13 @@ impl Reading<'_> {
 
     /// The elements of a batch (K10); none where the source does not split. A body in which there
     /// is nothing to split is kept whole: an event must not be lost because it came in another
-    /// shape (K5).
+    /// shape (K5), and an empty batch must not leave its arrival without a record.
     fn elements<'b>(&self, body: &Body<'b>) -> Result<Option<Vec<&'b [u8]>>, Refused> {
         let Some(split) = &self.intake.rule.split else {
             return Ok(None);
         };
         match key::split(split, body) {
+            Ok(elements) if elements.is_empty() => Ok(None),
             Ok(elements) => Ok(Some(elements)),
             Err(SplitError::NotJson | SplitError::NoArray) => Ok(None),
             Err(error @ SplitError::TooMany { .. }) => Err(Refused::Batch(error)),
