@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 mod difference;
 mod refusal;
+mod share;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 pub(crate) use difference::{Difference, difference, keep_difference};
 pub(crate) use refusal::RefusalLog;
+pub(crate) use share::SourceShares;
 
 use crate::app::App;
 use crate::body;
@@ -35,6 +37,8 @@ use refusal::Refusal;
 
 /// How long a sender shall wait while its source is paused, in seconds.
 const PAUSE_SECONDS: u32 = 30;
+/// How long a sender shall wait while its source has its share of requests, in seconds.
+const BUSY_SECONDS: u32 = 1;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -47,6 +51,10 @@ async fn ingest(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some((gate, rest)) = gate_of(&app, parts.uri.path()) else {
         return unknown_token().into_response();
+    };
+    // Where there is no room, there is none for a log either.
+    let Some(_place) = app.source_shares().enter(gate.ready.source.id) else {
+        return too_many().into_response();
     };
     let arrived = Arrived {
         received_at: app.store().now(),
@@ -71,6 +79,12 @@ fn gate_of<'p>(app: &App, path: &'p str) -> Option<(Gate, &'p str)> {
 fn unknown_token() -> Problem {
     let detail = "no source has this ingest URL; copy the URL from GET /v1/sources";
     Problem::new(Kind::NotFound, detail)
+}
+
+fn too_many() -> Problem {
+    let detail = "too many requests to this ingest URL are under way; nothing was recorded, \
+                  repeating is safe";
+    Problem::new(Kind::TooManyRequests, detail).retry_after(BUSY_SECONDS)
 }
 
 fn envelope(parts: &Parts, rest: &str) -> Envelope {
