@@ -11,6 +11,7 @@ pub mod caller;
 pub mod directory;
 pub mod edge;
 mod health;
+mod heavy;
 pub mod history;
 mod ingest;
 pub mod json;

@@ -196,6 +196,24 @@ async fn one_source_has_a_share_of_the_requests_under_way_and_leaves_room_for_ot
 }
 
 #[tokio::test]
+async fn a_large_body_is_looked_at_like_a_small_one() {
+    let gateway = Gateway::start().await;
+    let key = json!({"locations": ["body:$.id"]});
+    let settings = json!({"name": "large", "key": key, "on_conflict": "reject"});
+    let path = gateway.source(settings).await.1;
+    let large = |amount: u32| {
+        let filler = "x".repeat(300 * 1024);
+        format!(r#"{{"id": 1, "amount": {amount}, "filler": "{filler}"}}"#)
+    };
+    let first = gateway.post(&path, large(1)).await.expect(200);
+    let again = gateway.post(&path, large(1)).await.expect(200);
+    assert_eq!(again["outcome"], "duplicate");
+    assert_eq!(again["message_id"], first["message_id"]);
+    let other = gateway.post(&path, large(2)).await.expect(409);
+    assert_eq!(other["diff"], json!(["/amount"]));
+}
+
+#[tokio::test]
 async fn bodies_under_way_share_a_bounded_memory() {
     let settings = Settings {
         body_memory_bytes: 2_048,

@@ -30,8 +30,9 @@ pub(crate) use refusal::RefusalLog;
 pub(crate) use share::SourceShares;
 
 use crate::app::App;
-use crate::body;
+use crate::body::{self, Whole};
 use crate::directory::Gate;
+use crate::heavy;
 use crate::problem::{Kind, Problem};
 use refusal::Refusal;
 
@@ -129,9 +130,8 @@ impl Arrived {
             Ok(bytes_max) => bytes_max,
             Err(problem) => return Err(self.refused_before_verification(problem)),
         };
-        // The share of memory is held until the answer: the store holds the bytes as long.
-        let (bytes, _share) = match body::read(body, bytes_max, &self.app).await {
-            Ok(whole) => (whole.bytes, whole.share),
+        let whole = match body::read(body, bytes_max, &self.app).await {
+            Ok(whole) => whole,
             // Where there is no room, there is none for a log either.
             Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 return Err(Refusal::because_of(problem));
@@ -144,10 +144,16 @@ impl Arrived {
             envelope,
             received_at,
         } = self;
-        let received = gate
-            .ready
-            .intake
-            .receive(envelope, bytes, received_at, &gate.routes);
+        let length = whole.bytes.len();
+        let look = move || {
+            let Whole { bytes, share } = whole;
+            let intake = &gate.ready.intake;
+            let received = intake.receive(envelope, bytes, received_at, &gate.routes);
+            (received, gate, share)
+        };
+        // The share of memory goes with the bytes, and is held until the answer: the store holds
+        // them as long.
+        let (received, gate, _share) = heavy::over(length, look).await;
         let envelope = received.envelope;
         match received.outcome {
             // A store that cannot take the event cannot take the refusal either (C8).
