@@ -51,7 +51,7 @@ impl Default for Settings {
     }
 }
 
-/// Payloads that are compared with their originals' at once, behind the answers.
+/// Requests whose payloads are compared with their originals' at once.
 const COMPARISONS_MAX: usize = 64;
 
 /// Shared by all handlers; cheap to clone.

@@ -25,7 +25,7 @@ use hooklatch_core::token::token_hash;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-pub(crate) use difference::{Difference, difference, keep_difference};
+pub(crate) use difference::{Comparer, Difference, keep_differences};
 pub(crate) use refusal::RefusalLog;
 pub(crate) use share::SourceShares;
 
@@ -206,21 +206,16 @@ async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem
             let admissions = app.store().admit(vec![*arrival]).await?;
             let admission = the_only(admissions);
             if let Some(refused) = answer::conflict(&admission) {
-                let difference = difference(app, refused, &seen).await?;
+                let difference = Comparer::new(app).difference(refused, &seen).await?;
                 return Err(answer::conflict_problem(&admission, difference));
             }
-            note_difference(app, &admission, seen).await;
+            note_differences(app, [(&admission, seen)]);
             Ok(answer::one(&admission, source))
         }
         Asked::Batch(arrivals) => {
             let seen: Vec<Seen> = arrivals.iter().map(Seen::of).collect();
-            let admissions = match arrivals.is_empty() {
-                true => Vec::new(),
-                false => app.store().admit(arrivals).await?,
-            };
-            for (admission, seen) in admissions.iter().zip(seen) {
-                note_difference(app, admission, seen).await;
-            }
+            let admissions = app.store().admit(arrivals).await?;
+            note_differences(app, admissions.iter().zip(seen));
             Ok(answer::batch(&admissions, source))
         }
     }
@@ -233,6 +228,7 @@ fn the_only(admissions: Vec<Admission>) -> Admission {
 }
 
 /// What is remembered of an arrival while the store has it, to compare it with its original.
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub content_type: Option<String>,
     pub body: Bytes,
@@ -247,8 +243,7 @@ impl Seen {
     }
 }
 
-async fn note_difference(app: &App, admission: &Admission, seen: Seen) {
-    if let Some(repeat) = answer::differing(admission) {
-        keep_difference(app, repeat, seen).await;
-    }
+fn note_differences<'a>(app: &App, seen: impl IntoIterator<Item = (&'a Admission, Seen)>) {
+    let differing = |(admission, seen)| Some((answer::differing(admission)?, seen));
+    keep_differences(app, seen.into_iter().filter_map(differing));
 }
