@@ -424,3 +424,83 @@ async fn an_address_that_must_not_be_reached_is_refused_when_it_is_saved() {
         .expect(422);
     assert_eq!(problem["errors"][0]["pointer"], "/url", "{problem}");
 }
+
+#[tokio::test]
+async fn what_another_node_has_made_is_found_when_its_name_is_met() {
+    let gateway = Gateway::start().await;
+    let other = gateway.another_node().await;
+    for (kind, settings) in [
+        (
+            "sources",
+            json!({"name": "shop", "key": {"locations": ["body:$.id"], "group": "g"}}),
+        ),
+        (
+            "endpoints",
+            json!({"name": "shop", "url": "http://127.0.0.1:9/x"}),
+        ),
+    ] {
+        let path = format!("/v1/{kind}");
+        let made = other.api("PUT", &path, settings.clone()).await.expect(201);
+        let found = gateway
+            .api("PUT", &path, settings.clone())
+            .await
+            .expect(200);
+        assert_eq!(found["id"], made["id"]);
+        gateway.api("POST", &path, settings).await.expect(409);
+        let listed = gateway.get(&path).await.expect(200);
+        assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_stored_in_part_is_decided_anew_and_brought_to_its_end() {
+    let gateway = Gateway::start().await;
+    let other = gateway.another_node().await;
+    let key = |key: Value| json!({"name": "shop", "key": key});
+    let alone = key(json!({"locations": ["body:$.id"]}));
+    let made = other.api("PUT", "/v1/sources", alone).await.expect(201);
+    // The new group is stored, and only then is the source's name found to be taken.
+    let grouped = key(json!({"locations": ["body:$.id"], "group": "g"}));
+    for _ in 0..2 {
+        let put = gateway.api("PUT", "/v1/sources", grouped.clone()).await;
+        let put = put.expect(200);
+        assert_eq!(put["id"], made["id"]);
+        assert_eq!(put["key"]["group"], "g", "{put}");
+    }
+    let after = gateway.another_node().await;
+    let listed = after.get("/v1/sources").await.expect(200);
+    assert_eq!(listed["data"][0]["key"]["group"], "g", "{listed}");
+}
+
+#[tokio::test]
+async fn a_change_is_carried_out_though_its_caller_hangs_up() {
+    use hooklatch_core::config::Source;
+    use hooklatch_server::directory::{Change, Document};
+    use std::task::Poll;
+    let gateway = Gateway::start().await;
+    let (source, path) = gateway.source(json!({"name": "one"})).await;
+    let project = source["project_id"].as_str().unwrap().parse().unwrap();
+    let id = source["id"].as_str().unwrap().parse().unwrap();
+    let directory = gateway.app.directory();
+    let change = directory.change(project, |deciding| {
+        let ready = deciding.snapshot.source(project, id).unwrap();
+        let paused = Source {
+            paused: true,
+            ..ready.source.clone()
+        };
+        Ok(Change {
+            documents: vec![Document::Source(Box::new(paused))],
+            answer: (),
+        })
+    });
+    // Polled once, and then dropped: it is with the store by then, and not seen yet.
+    let mut change = Box::pin(change);
+    let under_way = std::future::poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx).is_pending()));
+    assert!(under_way.await);
+    drop(change);
+    let paused = || async { (gateway.post(&path, "{}").await.status == 503).then_some(()) };
+    common::eventually(paused).await;
+    let resume = format!("/v1/sources/{}/resume", source["id"].as_str().unwrap());
+    gateway.api("POST", &resume, Value::Null).await.expect(200);
+    gateway.post(&path, "{}").await.expect(200);
+}

@@ -317,6 +317,31 @@ async fn s7_a_batch_answers_each_item_in_order_and_one_key_twice_is_one_message(
 }
 
 #[tokio::test]
+async fn c6_one_request_has_a_bounded_number_of_payloads_compared() {
+    let gateway = Gateway::start().await;
+    let id = endpoint(&gateway, "one", json!({})).await;
+    let call = |amount: usize| {
+        let payload = json!({"amount": amount});
+        json!({"endpoint_id": id, "idempotency_key": "k", "payload": payload})
+    };
+    send(&gateway, call(0)).await.expect(202);
+    let items: Vec<Value> = (1..=20).map(call).collect();
+    let batch = json!({"items": items});
+    let answer = gateway.api("POST", "/v1/webhooks/send/batch", batch).await;
+    let answer = answer.expect(200);
+    for (index, line) in answer["data"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(line["status_code"], 409, "{line}");
+        let fingerprint = &line["original_fingerprint"];
+        assert_eq!(fingerprint.as_str().map(str::len), Some(64), "{line}");
+        let wanted = match index {
+            0..16 => json!(["/amount"]),
+            _ => Value::Null,
+        };
+        assert_eq!(line["diff"], wanted, "item {index}");
+    }
+}
+
+#[tokio::test]
 async fn s7_a_batch_has_bounds_and_no_key_of_its_own() {
     let gateway = Gateway::start().await;
     let id = endpoint(&gateway, "orders", json!({})).await;

@@ -46,7 +46,9 @@ impl Reading<'_> {
         let mut arrivals = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
             let body = Body::understand(Some("application/json"), element);
-            arrivals.push(self.arrival(bytes.slice_ref(element), &body, &shared, Some(index))?);
+            // A copy: one element that waits must not keep the whole batch in memory.
+            let own = Bytes::copy_from_slice(element);
+            arrivals.push(self.arrival(own, &body, &shared, Some(index))?);
         }
         Ok(Asked::Batch(arrivals))
     }
@@ -152,7 +154,8 @@ impl Reading<'_> {
 }
 
 /// The elements of a batch (K10); none where there is no split. A body in which there is nothing
-/// to split is kept whole: an event must not be lost because it came in another shape (K5).
+/// to split is kept whole: an event must not be lost because it came in another shape (K5), and an
+/// empty batch must not leave its arrival without a record.
 fn elements<'b>(
     split: Option<&Split>,
     body: &Body<'b>,
@@ -161,6 +164,7 @@ fn elements<'b>(
         return Ok(None);
     };
     match key::split(split, body) {
+        Ok(elements) if elements.is_empty() => Ok(None),
         Ok(elements) => Ok(Some(elements)),
         Err(SplitError::NotJson | SplitError::NoArray) => Ok(None),
         Err(error @ SplitError::TooMany { .. }) => Err(error),

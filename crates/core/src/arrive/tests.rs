@@ -184,7 +184,7 @@ fn k5_what_cannot_be_split_is_kept_whole() {
     let key = json!({"locations": ["body:$.id"]});
     let settings = json!({"name": "s", "key": key, "split": "body:$.events"});
     let intake = intake(&source(settings, None));
-    for body in ["no json", r#"{"events": 7}"#, "{}"] {
+    for body in ["no json", r#"{"events": 7}"#, "{}", r#"{"events": []}"#] {
         assert_eq!(&one(&intake, body, NOW).body[..], body.as_bytes());
     }
     let many = format!(r#"{{"events": [{}]}}"#, vec!["1"; 10_001].join(","));

@@ -321,6 +321,11 @@ impl Snapshot {
             .filter(|ready| ready.endpoint().deleted_at.is_none())
     }
 
+    /// Whether both are of the same documents.
+    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+        self.revisions == other.revisions
+    }
+
     pub(super) fn revision(&self, place: (ConfigKind, i64)) -> Option<i64> {
         self.revisions.get(&place).copied()
     }

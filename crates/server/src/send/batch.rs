@@ -18,6 +18,7 @@ use super::input::SendInput;
 use super::result::{SendResult, Sent, result_of};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::ingest::Comparer;
 use crate::json::{ApiText, unreadable};
 use crate::problem::Problem;
 
@@ -96,13 +97,14 @@ async fn batch_lines(
     admissions: Vec<Admission>,
 ) -> Vec<BatchLine> {
     let mut admissions = admissions.into_iter();
+    let mut comparer = Comparer::new(app);
     let mut lines = Vec::with_capacity(places.len());
     for place in places {
         let result = match place {
             Ok(sent) => {
                 let admission = admissions.next();
                 let admission = admission.expect("a store answers each arrival");
-                result_of(app, admission, &sent).await
+                result_of(app, &mut comparer, admission, &sent).await
             }
             Err(problem) => Err(problem),
         };

@@ -16,6 +16,7 @@ use http::HeaderMap;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::edge::name_after;
+use crate::ingest::Comparer;
 use crate::json::ApiText;
 use crate::problem::Problem;
 use arrival::arrival;
@@ -44,7 +45,9 @@ async fn send(
     let admission = app.store().admit(vec![arrival]).await?.pop();
     let admission = admission.expect("a store answers each arrival with one admission");
     let id = admission.request_id;
-    let mut answer = result_of(&app, admission, &sent).await?.into_response();
+    let mut comparer = Comparer::new(&app);
+    let result = result_of(&app, &mut comparer, admission, &sent).await?;
+    let mut answer = result.into_response();
     name_after(&mut answer, id);
     drop(share);
     Ok(answer)

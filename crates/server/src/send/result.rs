@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use crate::app::App;
 use crate::history::views::MessageRecord;
 use crate::ingest::answer::{IDEMPOTENT_REPLAYED, conflict_problem};
-use crate::ingest::{Seen, difference};
+use crate::ingest::{Comparer, Seen};
 use crate::problem::Problem;
 
 /// What is remembered of an arrival while the store has it.
@@ -50,13 +50,14 @@ impl IntoResponse for SendResult {
 
 pub(super) async fn result_of(
     app: &App,
+    comparer: &mut Comparer<'_>,
     admission: Admission,
     sent: &Sent,
 ) -> Result<SendResult, Problem> {
     match &admission.decision {
         Decision::Accept(accepted) => accepted_result(accepted, sent),
         Decision::Repeat(repeat) if repeat.request.outcome == RequestOutcome::Conflict => {
-            let difference = difference(app, repeat, &sent.seen).await?;
+            let difference = comparer.difference(repeat, &sent.seen).await?;
             Err(conflict_problem(&admission, difference))
         }
         Decision::Repeat(repeat) => repeated_result(app, repeat).await,

@@ -105,6 +105,24 @@ impl Gateway {
         bootstrap(&directory, Some(&key))
             .await
             .expect("the first start succeeds");
+        Self::serving(store, directory, settings, limits).await
+    }
+
+    /// Another process over the same store.
+    pub async fn another_node(&self) -> Self {
+        let settings = self.app.settings().clone();
+        let sealing_key = SealingKey::from_bytes([7; 32]);
+        let opened = Directory::open(self.store.clone(), sealing_key, settings.reach).await;
+        let directory = opened.expect("the store opened before");
+        Self::serving(self.store.clone(), directory, settings, Limits::default()).await
+    }
+
+    async fn serving(
+        store: Arc<MemoryStore>,
+        directory: Arc<Directory>,
+        settings: Settings,
+        limits: Limits,
+    ) -> Self {
         let app = App::new(store.clone(), directory, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener
