@@ -1,2 +1,60 @@
-//! hooklatch.
-fn main() {}
+//! The project's own commands, in Rust so that a toolchain is all that they need:
+//! `cargo xtask test`, `cargo xtask tidy` and `cargo xtask bench`.
+
+mod bench;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What stopped a command, as one sentence.
+type Failure = Box<dyn Error>;
+
+/// Tests, checks and benchmarks of hooklatch.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure hooklatch on this machine, beside a bare server.
+    ///
+    /// Example: `cargo xtask bench --fill 0 --seconds 2`; `cargo xtask bench --help` names the options.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// The options of the load generator.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Fetch what the tests need, then run tidy, every test and every doc test.
+    ///
+    /// Example: `cargo xtask test`, or `cargo xtask test -- kill::` for a part of them.
+    Test {
+        /// Only the tests whose names contain one of these.
+        #[arg(last = true)]
+        filters: Vec<String>,
+    },
+    /// Check what compilers do not: edges between crates, lengths, docs, and a test for every rule.
+    ///
+    /// Example: `cargo xtask tidy`
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Bench { arguments } => bench::run(&arguments),
+        Command::Test { filters } => test::run(&filters),
+        Command::Tidy => tidy::run(),
+    };
+    done.unwrap_or_else(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
+}

@@ -152,7 +152,9 @@ impl fmt::Display for Problem {
         if !self.detail.is_empty() {
             write!(f, ": {}", self.detail)?;
         }
-        for field in &self.errors {
+        // A single bad field is often the whole detail.
+        let untold = |field: &&FieldProblem| !self.detail.contains(&field.detail);
+        for field in self.errors.iter().filter(untold) {
             write!(f, "\n  {}: {}", field.pointer, field.detail)?;
         }
         Ok(())
@@ -182,6 +184,14 @@ mod tests {
         let problem = Problem::read(http::StatusCode::UNPROCESSABLE_ENTITY, body);
         let text = "Unprocessable (422): one field\n  /url: is private";
         assert_eq!(problem.to_string(), text);
+    }
+
+    #[test]
+    fn what_the_detail_says_is_not_said_again() {
+        let body = br#"{"title":"Unprocessable","detail":"/url is private",
+            "errors":[{"pointer":"/url","detail":"is private"}]}"#;
+        let problem = Problem::read(http::StatusCode::UNPROCESSABLE_ENTITY, body);
+        assert_eq!(problem.to_string(), "Unprocessable (422): /url is private");
     }
 
     #[test]

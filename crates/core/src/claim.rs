@@ -131,7 +131,8 @@ pub struct ClaimKey {
     pub checksum: Checksum,
     /// What the payload looks like under the rule that made this key (C5, K11).
     pub fingerprint: Fingerprint,
-    /// The key's parts as the provider or the caller wrote them, for people and for look-ups.
+    /// The key's parts as the provider or the caller wrote them, for people and for look-ups; a
+    /// bound body as `sha256:` and its fingerprint.
     pub parts: Vec<String>,
     /// What the claim is for.
     pub kind: ClaimKind,
@@ -167,9 +168,9 @@ impl Claim {
         now < self.expires_at
     }
 
-    /// The parts by which the claim can only be found through an index. Every other key can be
-    /// computed anew from its value: its rule has one location, or its target is one that the
-    /// project knows.
+    /// The parts by which the claim can only be found through an index: those of a composite key,
+    /// of which a bound body is one, and of a send to a bare URL. Every other key can be computed
+    /// anew from its value: its rule has one location, or its target is one that the project knows.
     pub fn parts_to_index(&self) -> &[String] {
         let url = matches!(self.scope, Scope::Send(_, SendTarget::Url(_)));
         if self.kind == ClaimKind::Key && (url || self.parts.len() > 1) {

@@ -21,6 +21,7 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod location;
+pub mod lookup;
 pub mod message;
 pub mod outgoing;
 pub mod provider;

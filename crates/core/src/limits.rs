@@ -79,8 +79,6 @@ pub const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 pub const CONCURRENCY_DEFAULT: u32 = 64;
 /// The most attempts at one endpoint at the same time.
 pub const CONCURRENCY_MAX: u32 = 1_000;
-/// The most attempts per second at one endpoint that a rate limit may name.
-pub const RATE_PER_SECOND_MAX: u32 = 100_000;
 /// Attempts of one delivery where nobody says otherwise: the first, and ten after it (O7).
 pub const ATTEMPTS_DEFAULT: u32 = 11;
 /// The most attempts of one delivery.

@@ -8,12 +8,14 @@
 mod key;
 mod names;
 mod receipt;
+mod secrecy;
 
 use std::borrow::Cow;
 
 pub use key::{KeyRefusal, check_key, derived_key, parse_idempotency_key};
 pub use names::{dropped_reserved, forwardable, reserved, reserved_for_custom};
 pub use receipt::Receipt;
+pub use secrecy::may_be_secret;
 
 use crate::ids::{ConnectionId, MessageId};
 use crate::time::Timestamp;

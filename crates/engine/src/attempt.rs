@@ -6,7 +6,7 @@ use std::time::Duration;
 use hooklatch_core::delivery::attempt::Timing;
 use hooklatch_core::delivery::lifecycle::Next;
 use hooklatch_core::delivery::verdict::{self, AttemptFacts, Happened, LeaseFacts, Start, Verdict};
-use hooklatch_core::delivery::{Lease as Tenure, State};
+use hooklatch_core::delivery::{Lease as Tenure, State, Trigger};
 use hooklatch_core::ids::EndpointId;
 use hooklatch_core::retry::retry_after;
 use hooklatch_core::time::{Millis, Timestamp};
@@ -30,13 +30,11 @@ const TELL_AFTER_LEASE: Duration = Duration::from_secs(60);
 /// Attempts a delivery, or gives its lease back, and tells the store what came of it.
 pub(crate) async fn run(shared: Arc<Shared>, slot: Slot, lease: Lease, taken_at: Instant) {
     let work = Work::new(&shared, &lease, taken_at);
-    let start = if shared.stop.is_cancelled() {
-        Start::GiveBack(not_started())
-    } else {
-        verdict::before_attempt(&work.lease_facts())
-    };
-    match start {
+    match verdict::before_attempt(&work.lease_facts()) {
         Start::GiveBack(next) => work.tell(work.giving_back(next)).await,
+        Start::Attempt if shared.stop.is_cancelled() => {
+            work.tell(work.giving_back(not_started())).await;
+        }
         Start::Attempt => work.attempt().await,
     }
     drop(slot);
@@ -87,9 +85,12 @@ impl<'a> Work<'a> {
     }
 
     fn lease_facts(&self) -> LeaseFacts<'_> {
+        // The trigger outlives a lease that was given back: no attempt has been made since the one
+        // that was lost.
+        let recovers = self.lease.delivery.trigger == Trigger::Recovery;
         LeaseFacts {
             standing: self.destination.standing(),
-            lost_before: self.lease.lost_before,
+            lost_before: self.lease.lost_before || recovers,
             on_uncertain: self.destination.on_uncertain(),
             retry: self.destination.retry(),
             attempts_spent: self.lease.delivery.attempts_spent(),

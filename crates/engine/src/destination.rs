@@ -125,7 +125,7 @@ impl Destination {
                 url: ready.url()?,
                 target: ready.target()?,
                 secrets: ready.secrets(now)?,
-                headers: &ready.endpoint().headers,
+                headers: ready.headers()?,
                 forward_path: ready.endpoint().forward_path,
             }),
             Self::Url(bare) => {

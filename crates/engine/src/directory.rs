@@ -1,10 +1,11 @@
 //! What the engine needs to know of the configuration.
 //!
 //! An attempt must not wait for a lock or a query to learn where it goes, so an endpoint comes
-//! ready for the wire: its URL parsed, its secrets opened. The server builds these once per change
+//! ready for the wire: its URL parsed, its secrets and headers opened. The server builds these once per change
 //! of the configuration.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,13 +46,23 @@ pub struct ReadyEndpoint {
     wiring: Result<Wiring, String>,
 }
 
-#[derive(Debug)]
 struct Wiring {
     method: Method,
     url: Url,
     target: Target,
     /// One for each of the endpoint's, in the same order.
     secrets: Vec<SigningSecret>,
+    headers: Vec<(String, String)>,
+}
+
+/// Any of the headers may be a credential.
+impl fmt::Debug for Wiring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wiring")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ReadyEndpoint {
@@ -78,6 +89,11 @@ impl ReadyEndpoint {
 
     pub(crate) fn target(&self) -> Result<&Target, &str> {
         Ok(&self.wiring()?.target)
+    }
+
+    /// The custom headers, opened.
+    pub(crate) fn headers(&self) -> Result<&[(String, String)], &str> {
+        Ok(&self.wiring()?.headers)
     }
 
     /// The secrets that sign at `now`, newest first.
@@ -118,10 +134,14 @@ fn wire(endpoint: &Endpoint, sealing_key: &SealingKey) -> Result<Wiring, String>
             secret.map_err(|error| format!("the endpoint's signing secret is no use: {error}"))?,
         );
     }
+    let headers = endpoint.open_headers(sealing_key);
+    let headers =
+        headers.map_err(|error| format!("the endpoint's headers cannot be opened: {error}"))?;
     Ok(Wiring {
         method,
         url,
         target,
         secrets,
+        headers,
     })
 }

@@ -39,9 +39,12 @@ async fn look(shared: &Arc<Shared>, limit: usize) -> Result<(), StoreError> {
         limit,
         terms: Arc::clone(shared) as Arc<dyn LeaseTerms>,
     };
+    // The store counts a lease from some moment after this one, so that we take none for longer
+    // than it is.
+    let asked_at = Instant::now();
     match shared.store.lease(request).await {
         Ok(leases) => {
-            start(shared, limit, leases);
+            start(shared, limit, leases, asked_at);
             Ok(())
         }
         Err(error) => {
@@ -51,8 +54,7 @@ async fn look(shared: &Arc<Shared>, limit: usize) -> Result<(), StoreError> {
     }
 }
 
-fn start(shared: &Arc<Shared>, limit: usize, leases: Leases) {
-    let taken_at = Instant::now();
+fn start(shared: &Arc<Shared>, limit: usize, leases: Leases, taken_at: Instant) {
     let leased = leases.leased.len();
     let slots: Vec<Slot> = leases
         .leased

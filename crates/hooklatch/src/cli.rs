@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Command, CommandFactory, Parser, Subcommand};
 
-use crate::connect::ConnectArgs;
-use crate::serve::settings::LogFormat;
+use crate::connect::{API_KEY_VARIABLE, ConnectArgs};
+use crate::serve::settings::{ENCRYPTION_KEY_VARIABLE, LogFormat};
 
 const EXAMPLES: &str = "\
 Example:
@@ -21,18 +21,30 @@ Exit codes: 0 done, 1 refused or failed, 2 not understood.";
 #[command(name = "hooklatch", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Action,
 }
 
 /// One command.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum Action {
     /// Start the gateway
     Serve(Box<ServeArgs>),
     /// Send a message through a running gateway
     Send(Box<SendArgs>),
     /// See the whole story in under a minute, on a temporary store
     Demo(DemoArgs),
+}
+
+impl Cli {
+    /// Every environment variable that some command reads.
+    pub fn variables() -> Vec<String> {
+        let root = Self::command();
+        let arguments = root.get_subcommands().flat_map(Command::get_arguments);
+        let named = arguments.filter_map(Arg::get_env);
+        let named = named.map(|name| name.to_string_lossy().into_owned());
+        let secrets = [API_KEY_VARIABLE, ENCRYPTION_KEY_VARIABLE].map(str::to_owned);
+        named.chain(secrets).collect()
+    }
 }
 
 const SERVE_EXAMPLE: &str = "\
@@ -186,8 +198,6 @@ pub(crate) struct DemoArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -210,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn every_variable_is_known() {
+        let variables = Cli::variables();
+        for name in ["HOOKLATCH_LISTEN", "HOOKLATCH_API_KEY", "HOOKLATCH_SERVER"] {
+            assert!(variables.iter().any(|known| known == name), "{name}");
+        }
+        assert!(variables.iter().all(|name| name.starts_with("HOOKLATCH_")));
+    }
+
+    #[test]
     fn a_send_names_exactly_one_target() {
         let with = |targets: &[&str]| {
             let words = ["hooklatch", "send"].iter().chain(targets).chain(&["{}"]);
@@ -226,8 +245,8 @@ mod tests {
         let dev = |words: &[&str]| {
             let words = ["hooklatch", "serve"].iter().chain(words);
             match Cli::try_parse_from(words).unwrap().command {
-                Command::Serve(serve) => serve.dev,
-                Command::Send(_) | Command::Demo(_) => panic!("another command"),
+                Action::Serve(serve) => serve.dev,
+                Action::Send(_) | Action::Demo(_) => panic!("another command"),
             }
         };
         assert_eq!(dev(&[]), None);

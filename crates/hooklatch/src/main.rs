@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Action, Cli};
 use crate::failure::Failure;
 
 /// Many small buffers that live as long as a request: what this allocator is made for.
@@ -44,10 +44,10 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Send(arguments) => send::run(arguments).await,
-        Command::Demo(arguments) => demo::run(arguments).await,
+async fn run(action: Action) -> Result<(), Failure> {
+    match action {
+        Action::Serve(arguments) => serve::run(arguments).await,
+        Action::Send(arguments) => send::run(arguments).await,
+        Action::Demo(arguments) => demo::run(arguments).await,
     }
 }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -43,23 +43,11 @@ impl Serving {
     fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut banner = Vec::new();
-        loop {
-            let mut line = String::new();
-            assert_ne!(
-                stderr.read_line(&mut line).unwrap(),
-                0,
-                "it ended: {banner:?}"
-            );
-            let up = line.contains("the gateway is up");
-            banner.push(line);
-            if up {
-                return Self {
-                    child,
-                    stderr,
-                    banner,
-                };
-            }
+        let banner = read_until(&mut stderr, "the gateway is up");
+        Self {
+            child,
+            stderr,
+            banner,
         }
     }
 
@@ -70,16 +58,19 @@ impl Serving {
     }
 
     fn get(&self, path: &str, key: &str) -> String {
-        let address = self
-            .said("listening")
-            .unwrap()
-            .strip_prefix("http://")
-            .unwrap();
+        self.call("GET", path, key, "")
+    }
+
+    fn call(&self, method: &str, path: &str, key: &str, body: &str) -> String {
+        let listening = self.said("listening").unwrap();
+        let address = listening.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
-             connection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n{body}",
+            body.len()
         )
         .unwrap();
         let mut answer = String::new();
@@ -87,20 +78,37 @@ impl Serving {
         answer
     }
 
-    /// Sends a signal and answers the exit code and what was said last.
-    fn end(mut self, signal: &str) -> (Option<i32>, String) {
+    fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; answers the exit code and what was said last.
+    fn ended(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         let mut rest = String::new();
         self.stderr.read_to_string(&mut rest).unwrap();
         (code, rest)
+    }
+
+    fn end(self, signal: &str) -> (Option<i32>, String) {
+        self.signal(signal);
+        self.ended()
+    }
+}
+
+fn read_until(stderr: &mut BufReader<ChildStderr>, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        let read = stderr.read_line(&mut line).unwrap();
+        assert_ne!(read, 0, "it ended without {text:?}: {lines:?}");
+        let found = line.contains(text);
+        lines.push(line);
+        if found {
+            return lines;
+        }
     }
 }
 
@@ -154,7 +162,7 @@ fn a_second_process_on_the_data_is_refused_in_one_line() {
 
 #[test]
 fn a_taken_address_is_refused_before_a_key_is_made() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = TempDir::new().unwrap();
     let mut bare = Command::new(env!("CARGO_BIN_EXE_hooklatch"));
@@ -223,4 +231,53 @@ fn a_lost_key_file_is_not_replaced() {
     let (code, text) = refused(&mut command(dir.path()));
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("encryption.key is missing"), "{text}");
+}
+
+/// A gateway in the middle of an attempt, and the receiver's end of it.
+fn in_the_middle_of_an_attempt(data: &Path) -> (Serving, TcpStream) {
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", receiver.local_addr().unwrap());
+    let serving = Serving::start(command(data).arg("--dev").env("HOOKLATCH_API_KEY", KEY));
+    let body = format!(r#"{{"url": "{url}", "payload": {{}}}}"#);
+    let answer = serving.call("POST", "/v1/webhooks/send", KEY, &body);
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    let (attempt, _) = receiver.accept().unwrap();
+    (serving, attempt)
+}
+
+#[test]
+fn a_graceful_end_waits_for_the_attempt_under_way() {
+    let dir = TempDir::new().unwrap();
+    let (mut serving, mut attempt) = in_the_middle_of_an_attempt(dir.path());
+    serving.signal("-TERM");
+    read_until(&mut serving.stderr, "stopping");
+    attempt
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        .unwrap();
+    let (code, rest) = serving.ended();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(!rest.contains("cut short"), "{rest}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let dir = TempDir::new().unwrap();
+    // The receiver never answers: without the second signal this would take half a minute.
+    let (mut serving, _attempt) = in_the_middle_of_an_attempt(dir.path());
+    serving.signal("-TERM");
+    read_until(&mut serving.stderr, "stopping");
+    let (code, rest) = serving.end("-TERM");
+    assert_eq!(code, Some(1), "{rest}");
+    assert!(rest.contains("ended at once"), "{rest}");
+}
+
+#[test]
+fn a_misspelt_variable_is_pointed_out() {
+    let dir = TempDir::new().unwrap();
+    let serving = Serving::start(command(dir.path()).env("HOOKLATCH_DATADIR", "/tmp"));
+    let banner = serving.banner.concat();
+    assert!(
+        banner.contains("HOOKLATCH_DATADIR means nothing"),
+        "{banner}"
+    );
 }

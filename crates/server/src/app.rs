@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::body;
 use crate::directory::Directory;
 use crate::edge::CallNames;
-use crate::ingest::RefusalLog;
+use crate::ingest::{RefusalLog, SourceShares};
 
 /// How the HTTP surface behaves.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Settings {
     pub api_body_bytes_max: usize,
     /// How long a body may take from its first byte to its last.
     pub body_timeout: Duration,
-    /// Requests under way at once.
+    /// Requests under way at once, of which one source has a quarter at most.
     pub flights_max: usize,
     /// Bytes of all bodies under way together.
     pub body_memory_bytes: usize,
@@ -51,7 +51,7 @@ impl Default for Settings {
     }
 }
 
-/// Payloads that are compared with their originals' at once, behind the answers.
+/// Requests whose payloads are compared with their originals' at once.
 const COMPARISONS_MAX: usize = 64;
 
 /// Shared by all handlers; cheap to clone.
@@ -65,6 +65,7 @@ pub struct Inner {
     settings: Settings,
     call_names: CallNames,
     flights: Arc<Semaphore>,
+    source_shares: Arc<SourceShares>,
     body_memory: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
     refusals: RefusalLog,
@@ -78,6 +79,7 @@ impl App {
             directory,
             call_names: CallNames::new(rand::random()),
             flights: Arc::new(Semaphore::new(settings.flights_max)),
+            source_shares: SourceShares::of(settings.flights_max),
             body_memory: Arc::new(Semaphore::new(body::shares(settings.body_memory_bytes))),
             comparisons: Arc::new(Semaphore::new(COMPARISONS_MAX)),
             refusals: RefusalLog::new(settings.refusals_per_second),
@@ -121,6 +123,10 @@ impl Inner {
 
     pub(crate) fn flights(&self) -> Arc<Semaphore> {
         Arc::clone(&self.flights)
+    }
+
+    pub(crate) fn source_shares(&self) -> &Arc<SourceShares> {
+        &self.source_shares
     }
 
     pub(crate) fn body_memory(&self) -> Arc<Semaphore> {

@@ -12,6 +12,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 
+/// A body up to this size is copied out of the connection's buffer, which it would otherwise keep
+/// alive whole for as long as it waits.
+const SMALL_BYTES: usize = 8 * 1024;
+
 /// A body, and its share of the memory for bodies, which is free again when this is dropped.
 #[derive(Debug)]
 pub struct Whole {
@@ -58,7 +62,7 @@ async fn collect(mut incoming: Body, bytes_max: usize, app: &App) -> Result<Whol
             return Err(Problem::too_large(bytes_max));
         }
         grow(&mut share, length, app)?;
-        // Most bodies come in one piece, which is kept without a copy.
+        // Most bodies come in one piece; a large one is kept without a copy.
         if first.is_empty() {
             first = chunk;
         } else {
@@ -68,7 +72,9 @@ async fn collect(mut incoming: Body, bytes_max: usize, app: &App) -> Result<Whol
             rest.extend_from_slice(&chunk);
         }
     }
-    let bytes = if rest.is_empty() {
+    let bytes = if rest.is_empty() && first.len() <= SMALL_BYTES {
+        Bytes::copy_from_slice(&first)
+    } else if rest.is_empty() {
         first
     } else {
         rest.freeze()

@@ -55,6 +55,16 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     named(answer, || app.call_names().next())
 }
 
+/// Only names the answer: a probe is answered while the gateway is full, or whoever watches it would
+/// end it for being busy.
+pub async fn probe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let answer = match check_headers(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    named(answer, || app.call_names().next())
+}
+
 fn admit(app: &App, headers: &HeaderMap) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
     check_headers(headers)?;
     app.flights().try_acquire_owned().map_err(|_| {

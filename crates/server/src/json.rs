@@ -3,28 +3,36 @@
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::body;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
-/// A JSON body of the API, read whole: 415 for another media type, 413 over the limit, 400 where
-/// it is no JSON, 422 where a field's value cannot be used.
+/// A JSON body of the API, read whole: 413 over the limit, 400 where it is no JSON, 422 where a
+/// field's value cannot be used. Its declared type is not looked at, since nothing but JSON can be
+/// meant: a plain `curl -d` works. (Nor does that open a door to browsers: every call needs the
+/// `Authorization` header, which they only add when asked.)
 #[derive(Debug, Clone)]
 pub struct ApiJson<T>(pub T);
 
 /// The text of a JSON body, for what must be kept as the caller wrote it.
-#[derive(Debug, Clone)]
-pub struct ApiText(pub Bytes);
+#[derive(Debug)]
+pub struct ApiText {
+    /// The bytes as they came.
+    pub text: Bytes,
+    /// Their share of the memory for bodies: to be held as long as they are.
+    pub share: Option<OwnedSemaphorePermit>,
+}
 
 impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let ApiText(text) = ApiText::from_request(request, app).await?;
+        let ApiText { text, share } = ApiText::from_request(request, app).await?;
         let value = serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
+        drop(share);
         hooklatch_core::config::read(value)
             .map(Self)
             .map_err(Problem::from)
@@ -35,30 +43,13 @@ impl FromRequest<App> for ApiText {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        check_media_type(request.headers())?;
         let (_, incoming): (_, Body) = request.into_parts();
         let whole = body::read(incoming, app.settings().api_body_bytes_max, app).await?;
-        Ok(Self(whole.bytes))
+        Ok(Self {
+            text: whole.bytes,
+            share: whole.share,
+        })
     }
-}
-
-/// A body without a type is taken for JSON, since nothing else can be meant.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let full = value.to_str().unwrap_or_default();
-    let essence = full
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if essence == "application/json" || essence.ends_with("+json") {
-        return Ok(());
-    }
-    let detail = "send JSON with the header \"Content-Type: application/json\"";
-    Err(Problem::new(Kind::MediaType, detail))
 }
 
 /// The problem of a text that is no JSON.

@@ -11,11 +11,12 @@ pub mod caller;
 pub mod directory;
 pub mod edge;
 mod health;
+mod heavy;
 pub mod history;
 mod ingest;
 pub mod json;
+pub mod path;
 pub mod problem;
-pub mod record;
 mod resources;
 mod send;
 pub mod serve;
@@ -23,6 +24,7 @@ pub mod serve;
 pub use app::{App, Settings};
 pub use caller::Caller;
 pub use json::ApiJson;
+pub use path::Id;
 pub use problem::{FieldProblem, Kind, Problem};
 
 use axum::Router;
@@ -30,16 +32,18 @@ use axum::middleware::from_fn_with_state;
 
 /// Every route, with what all of them share.
 pub fn router(app: App) -> Router {
-    Router::new()
+    let bounded = Router::new()
         .merge(ingest::routes())
         .merge(send::routes())
         .merge(resources::routes())
         .merge(history::routes())
-        .merge(health::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn_with_state(app.clone(), edge::guard))
-        .with_state(app)
+        .layer(from_fn_with_state(app.clone(), edge::guard));
+    let probes = health::routes()
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(app.clone(), edge::probe));
+    bounded.merge(probes).with_state(app)
 }
 
 async fn no_such_path() -> Problem {

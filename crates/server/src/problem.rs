@@ -22,7 +22,6 @@ pub enum Kind {
     Timeout,
     Conflict,
     TooLarge,
-    MediaType,
     Unprocessable,
     TooManyRequests,
     HeadersTooLarge,
@@ -44,10 +43,17 @@ pub struct FieldProblem {
 pub struct Problem {
     kind: Kind,
     detail: String,
+    request: Option<RequestId>,
+    // Apart, so that every `Result` with a problem in it stays small.
+    more: Box<More>,
+}
+
+/// What some problems have beside the usual.
+#[derive(Debug, Clone, Default)]
+struct More {
     errors: Vec<FieldProblem>,
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    request: Option<RequestId>,
 }
 
 /// How long a caller shall wait before it repeats, in seconds.
@@ -65,7 +71,6 @@ impl Kind {
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -84,7 +89,6 @@ impl Kind {
             Self::Timeout => "timeout",
             Self::Conflict => "conflict",
             Self::TooLarge => "too-large",
-            Self::MediaType => "media-type",
             Self::Unprocessable => "unprocessable",
             Self::TooManyRequests => "too-many-requests",
             Self::HeadersTooLarge => "headers-too-large",
@@ -103,7 +107,6 @@ impl Kind {
             Self::Timeout => "The request took too long to arrive",
             Self::Conflict => "The request conflicts with what is known",
             Self::TooLarge => "The body is too large",
-            Self::MediaType => "The body is of another media type",
             Self::Unprocessable => "A value cannot be used",
             Self::TooManyRequests => "There are too many requests",
             Self::HeadersTooLarge => "The headers are too large",
@@ -119,10 +122,8 @@ impl Problem {
         Self {
             kind,
             detail: detail.into(),
-            errors: Vec::new(),
-            members: Map::new(),
-            headers: Vec::new(),
             request: None,
+            more: Box::default(),
         }
     }
 
@@ -162,7 +163,7 @@ impl Problem {
     /// 422: values that cannot be used.
     pub fn unprocessable(detail: impl Into<String>, errors: Vec<FieldProblem>) -> Self {
         let mut problem = Self::new(Kind::Unprocessable, detail);
-        problem.errors = errors;
+        problem.more.errors = errors;
         problem
     }
 
@@ -189,8 +190,7 @@ impl Problem {
 
     /// 500: our own mistake. Log what broke before; the caller learns nothing of it.
     pub fn internal() -> Self {
-        let detail = "the gateway failed; nothing was recorded, repeating is safe. \
-                      Its log says more under this request_id";
+        let detail = "the gateway failed; its log says why, and repeating may help";
         Self::new(Kind::Internal, detail)
     }
 
@@ -203,14 +203,14 @@ impl Problem {
     /// The same with one more header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.more.headers.push((name, value));
         self
     }
 
     /// The same with one more member, for what programs read.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.more.members.insert(name.to_owned(), value.into());
         self
     }
 
@@ -245,7 +245,7 @@ impl Problem {
             "detail": self.detail,
         });
         let fields = document.as_object_mut().expect("it was made as an object");
-        fields.extend(self.members.clone());
+        fields.extend(self.more.members.clone());
         let id = self
             .request
             .map(|id| id.to_string())
@@ -253,8 +253,8 @@ impl Problem {
         if let Some(id) = id {
             fields.insert("request_id".to_owned(), id.into());
         }
-        if !self.errors.is_empty() {
-            fields.insert("errors".to_owned(), json!(self.errors));
+        if !self.more.errors.is_empty() {
+            fields.insert("errors".to_owned(), json!(self.more.errors));
         }
         document
     }
@@ -264,7 +264,7 @@ impl Problem {
         let body = self.document(Some(request_id)).to_string();
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut answer = (self.status(), content_type, body).into_response();
-        answer.headers_mut().extend(self.headers);
+        answer.headers_mut().extend(self.more.headers);
         answer
     }
 }

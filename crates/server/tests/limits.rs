@@ -81,8 +81,9 @@ async fn a_body_that_comes_too_slowly_is_given_up_in_total_time() {
         .unwrap();
     // A byte every few milliseconds keeps a clock of gaps happy for ever; ours counts in all.
     let drip = tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(5));
         while writer.write_all(b"x").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            pace.tick().await;
         }
     });
     let mut text = vec![0; 12];
@@ -149,10 +150,67 @@ async fn more_requests_at_once_than_allowed_are_asked_to_come_again() {
     let refused = refused.await;
     refused.expect(503);
     assert_eq!(refused.header("retry-after"), Some("1"));
+    // Whoever watches the process must not take it for dead.
+    for probe in ["/healthz", "/readyz"] {
+        gateway.call("GET", probe, &[], "").await.expect(200);
+        gateway.call("PUT", probe, &[], "").await.expect(405);
+    }
     slow.write_all(b"{}").await.unwrap();
     assert!(heard(slow).await.starts_with("HTTP/1.1 200"));
     let free = || async { (gateway.post(&path, "{}").await.status == 200).then_some(()) };
     common::eventually(free).await;
+}
+
+#[tokio::test]
+async fn one_source_has_a_share_of_the_requests_under_way_and_leaves_room_for_others() {
+    let settings = Settings {
+        flights_max: 8,
+        ..Settings::default()
+    };
+    let gateway = Gateway::start_with(settings, Limits::default()).await;
+    let path = unkeyed(&gateway).await;
+    let other = gateway.source(json!({"name": "other"})).await.1;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = gateway.connect().await;
+        stream
+            .write_all(head(&path, "content-length: 2\r\n").as_bytes())
+            .await
+            .unwrap();
+        slow.push(stream);
+    }
+    let refused = common::eventually(|| async {
+        let answer = gateway.post(&path, "{}").await;
+        (answer.status == 429).then_some(answer)
+    });
+    let refused = refused.await;
+    refused.expect(429);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    gateway.post(&other, "{}").await.expect(200);
+    for mut stream in slow {
+        stream.write_all(b"{}").await.unwrap();
+        assert!(heard(stream).await.starts_with("HTTP/1.1 200"));
+    }
+    let free = || async { (gateway.post(&path, "{}").await.status == 200).then_some(()) };
+    common::eventually(free).await;
+}
+
+#[tokio::test]
+async fn a_large_body_is_looked_at_like_a_small_one() {
+    let gateway = Gateway::start().await;
+    let key = json!({"locations": ["body:$.id"]});
+    let settings = json!({"name": "large", "key": key, "on_conflict": "reject"});
+    let path = gateway.source(settings).await.1;
+    let large = |amount: u32| {
+        let filler = "x".repeat(300 * 1024);
+        format!(r#"{{"id": 1, "amount": {amount}, "filler": "{filler}"}}"#)
+    };
+    let first = gateway.post(&path, large(1)).await.expect(200);
+    let again = gateway.post(&path, large(1)).await.expect(200);
+    assert_eq!(again["outcome"], "duplicate");
+    assert_eq!(again["message_id"], first["message_id"]);
+    let other = gateway.post(&path, large(2)).await.expect(409);
+    assert_eq!(other["diff"], json!(["/amount"]));
 }
 
 #[tokio::test]

@@ -159,6 +159,101 @@ async fn an_endpoints_secret_is_shown_once_and_rotates() {
 }
 
 #[tokio::test]
+async fn the_credentials_in_an_endpoints_headers_are_masked_wherever_it_is_shown() {
+    use hooklatch_engine::Directory;
+    let gateway = Gateway::start().await;
+    let headers = json!({"Authorization": "Bearer hush", "X-Team": "red"});
+    let wanted = json!({"name": "a", "url": "http://127.0.0.1:9/x", "headers": headers});
+    let masked = json!({"Authorization": "***", "X-Team": "red"});
+    let made = gateway.api("PUT", "/v1/endpoints", wanted).await;
+    let made = made.expect(201);
+    assert_eq!(made["headers"], masked);
+    let path = format!("/v1/endpoints/{}", made["id"].as_str().unwrap());
+    let shown = gateway.api("GET", &path, json!(null)).await.expect(200);
+    assert_eq!(shown["headers"], masked);
+    let listed = gateway.api("GET", "/v1/endpoints", json!(null)).await;
+    assert_eq!(listed.expect(200)["data"][0]["headers"], masked);
+
+    let back = json!({"name": "a", "url": "http://127.0.0.1:9/y", "headers": shown["headers"]});
+    let saved = gateway.api("PUT", "/v1/endpoints", back).await.expect(200);
+    assert_eq!(saved["headers"], masked);
+    for (verb, below) in [
+        ("POST", "/pause"),
+        ("POST", "/resume"),
+        ("POST", "/rotate-secret"),
+    ] {
+        let changed = gateway
+            .api(verb, &format!("{path}{below}"), json!({}))
+            .await;
+        assert_eq!(changed.expect(200)["headers"], masked, "{below}");
+    }
+    let directory = gateway.app.directory();
+    let ready = directory.endpoint(made["id"].as_str().unwrap().parse().unwrap());
+    let opened = ready
+        .unwrap()
+        .endpoint()
+        .open_headers(directory.sealing_key());
+    assert_eq!(opened.unwrap()[0].1, "Bearer hush");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_it_is_gone_is_disabled_until_somebody_resumes_it() {
+    use hooklatch_engine::Directory;
+    let gateway = Gateway::start().await;
+    let wanted = json!({"name": "one", "url": "http://127.0.0.1:9/x"});
+    let made = gateway
+        .api("POST", "/v1/endpoints", wanted)
+        .await
+        .expect(201);
+    let id: hooklatch_core::ids::EndpointId = made["id"].as_str().unwrap().parse().unwrap();
+    for reason in ["it answered 410 Gone", "and once more"] {
+        gateway
+            .app
+            .directory()
+            .disable_endpoint(id, reason.to_owned())
+            .await;
+    }
+    let path = format!("/v1/endpoints/{id}");
+    let shown = gateway.get(&path).await.expect(200);
+    assert_eq!(
+        shown["disabled"]["reason"], "it answered 410 Gone",
+        "{shown}"
+    );
+    let resume = format!("{path}/resume");
+    let resumed = gateway.api("POST", &resume, Value::Null).await.expect(200);
+    assert_eq!(resumed["disabled"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_configuration_is_the_same_after_a_restart_and_needs_its_encryption_key() {
+    use hooklatch_core::address::Reach;
+    use hooklatch_core::seal::SealingKey;
+    use hooklatch_server::directory::Directory;
+    let gateway = Gateway::start().await;
+    let (source, _) = gateway.source(json!({"name": "one"})).await;
+    gateway.connected(&source, "two").await;
+    let open = |key: u8| {
+        let sealing_key = SealingKey::from_bytes([key; 32]);
+        Directory::open(gateway.store.clone(), sealing_key, Reach::PublicOnly)
+    };
+    let again = open(7).await.unwrap().snapshot();
+    let before = gateway.app.directory().snapshot();
+    let project = before.projects().next().unwrap().id;
+    let id = source["id"].as_str().unwrap().parse().unwrap();
+    let of = |snapshot: &hooklatch_server::directory::Snapshot| {
+        let source = snapshot.source(project, id).unwrap().source.clone();
+        (source, snapshot.source_destinations(id))
+    };
+    assert_eq!(of(&again), of(&before));
+    let error = open(8)
+        .await
+        .err()
+        .expect("another key opens nothing")
+        .to_string();
+    assert!(error.contains("HOOKLATCH_ENCRYPTION_KEY"), "{error}");
+}
+
+#[tokio::test]
 async fn deleting_an_end_of_a_connection_deletes_the_connection() {
     let gateway = Gateway::start().await;
     for end in ["source", "endpoint"] {
@@ -258,12 +353,12 @@ async fn what_cannot_be_read_and_what_cannot_be_used_are_told_apart() {
         ),
         ("/v1/webhooks/send", "application/json", "[1]", 422),
         ("/v1/webhooks/send/batch", "application/json", "{", 400),
-        ("/v1/sources", "text/plain", "{}", 415),
+        ("/v1/sources", "text/plain", "{\"name\": \"plain\"}", 201),
         (
             "/v1/sources",
             "application/x-www-form-urlencoded",
             "name=x",
-            415,
+            400,
         ),
         (
             "/v1/sources",
@@ -305,6 +400,7 @@ async fn unknown_ids_and_paths_are_not_found_and_wrong_methods_are_named() {
     for path in [
         "/v1/sources/src_0000000000000",
         "/v1/sources/nonsense",
+        "/v1/sources/%ff",
         "/v1/endpoints/src_0000000000000",
         "/v1/connections/con_zzzzzzzzzzzzz",
         "/v1/nothing",
@@ -327,4 +423,84 @@ async fn an_address_that_must_not_be_reached_is_refused_when_it_is_saved() {
         .await
         .expect(422);
     assert_eq!(problem["errors"][0]["pointer"], "/url", "{problem}");
+}
+
+#[tokio::test]
+async fn what_another_node_has_made_is_found_when_its_name_is_met() {
+    let gateway = Gateway::start().await;
+    let other = gateway.another_node().await;
+    for (kind, settings) in [
+        (
+            "sources",
+            json!({"name": "shop", "key": {"locations": ["body:$.id"], "group": "g"}}),
+        ),
+        (
+            "endpoints",
+            json!({"name": "shop", "url": "http://127.0.0.1:9/x"}),
+        ),
+    ] {
+        let path = format!("/v1/{kind}");
+        let made = other.api("PUT", &path, settings.clone()).await.expect(201);
+        let found = gateway
+            .api("PUT", &path, settings.clone())
+            .await
+            .expect(200);
+        assert_eq!(found["id"], made["id"]);
+        gateway.api("POST", &path, settings).await.expect(409);
+        let listed = gateway.get(&path).await.expect(200);
+        assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_stored_in_part_is_decided_anew_and_brought_to_its_end() {
+    let gateway = Gateway::start().await;
+    let other = gateway.another_node().await;
+    let key = |key: Value| json!({"name": "shop", "key": key});
+    let alone = key(json!({"locations": ["body:$.id"]}));
+    let made = other.api("PUT", "/v1/sources", alone).await.expect(201);
+    // The new group is stored, and only then is the source's name found to be taken.
+    let grouped = key(json!({"locations": ["body:$.id"], "group": "g"}));
+    for _ in 0..2 {
+        let put = gateway.api("PUT", "/v1/sources", grouped.clone()).await;
+        let put = put.expect(200);
+        assert_eq!(put["id"], made["id"]);
+        assert_eq!(put["key"]["group"], "g", "{put}");
+    }
+    let after = gateway.another_node().await;
+    let listed = after.get("/v1/sources").await.expect(200);
+    assert_eq!(listed["data"][0]["key"]["group"], "g", "{listed}");
+}
+
+#[tokio::test]
+async fn a_change_is_carried_out_though_its_caller_hangs_up() {
+    use hooklatch_core::config::Source;
+    use hooklatch_server::directory::{Change, Document};
+    use std::task::Poll;
+    let gateway = Gateway::start().await;
+    let (source, path) = gateway.source(json!({"name": "one"})).await;
+    let project = source["project_id"].as_str().unwrap().parse().unwrap();
+    let id = source["id"].as_str().unwrap().parse().unwrap();
+    let directory = gateway.app.directory();
+    let change = directory.change(project, |deciding| {
+        let ready = deciding.snapshot.source(project, id).unwrap();
+        let paused = Source {
+            paused: true,
+            ..ready.source.clone()
+        };
+        Ok(Change {
+            documents: vec![Document::Source(Box::new(paused))],
+            answer: (),
+        })
+    });
+    // Polled once, and then dropped: it is with the store by then, and not seen yet.
+    let mut change = Box::pin(change);
+    let under_way = std::future::poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx).is_pending()));
+    assert!(under_way.await);
+    drop(change);
+    let paused = || async { (gateway.post(&path, "{}").await.status == 503).then_some(()) };
+    common::eventually(paused).await;
+    let resume = format!("/v1/sources/{}/resume", source["id"].as_str().unwrap());
+    gateway.api("POST", &resume, Value::Null).await.expect(200);
+    gateway.post(&path, "{}").await.expect(200);
 }

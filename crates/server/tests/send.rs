@@ -119,6 +119,24 @@ async fn s2_a_repetition_is_answered_with_the_original_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn s2_a_repetition_is_answered_though_its_endpoint_was_deleted_since() {
+    let gateway = Gateway::start().await;
+    let id = endpoint(&gateway, "orders", json!({})).await;
+    let call = |key: &str| json!({"endpoint_id": id, "payload": 1, "idempotency_key": key});
+    let first = send(&gateway, call("k")).await.expect(202);
+    let path = format!("/v1/endpoints/{id}");
+    gateway.api("DELETE", &path, Value::Null).await.expect(204);
+    assert_eq!(
+        send(&gateway, call("k")).await.expect(200)["id"],
+        first["id"]
+    );
+    send(&gateway, call("other")).await.expect(404);
+    send(&gateway, json!({"endpoint_id": id, "payload": 1}))
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
 async fn s3_c6_another_payload_under_a_known_key_is_409_with_all_that_explains_it() {
     let gateway = Gateway::start().await;
     let id = endpoint(&gateway, "orders", json!({})).await;
@@ -296,6 +314,31 @@ async fn s7_a_batch_answers_each_item_in_order_and_one_key_twice_is_one_message(
         data[3]["detail"].as_str().unwrap().contains("target"),
         "{data}"
     );
+}
+
+#[tokio::test]
+async fn c6_one_request_has_a_bounded_number_of_payloads_compared() {
+    let gateway = Gateway::start().await;
+    let id = endpoint(&gateway, "one", json!({})).await;
+    let call = |amount: usize| {
+        let payload = json!({"amount": amount});
+        json!({"endpoint_id": id, "idempotency_key": "k", "payload": payload})
+    };
+    send(&gateway, call(0)).await.expect(202);
+    let items: Vec<Value> = (1..=20).map(call).collect();
+    let batch = json!({"items": items});
+    let answer = gateway.api("POST", "/v1/webhooks/send/batch", batch).await;
+    let answer = answer.expect(200);
+    for (index, line) in answer["data"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(line["status_code"], 409, "{line}");
+        let fingerprint = &line["original_fingerprint"];
+        assert_eq!(fingerprint.as_str().map(str::len), Some(64), "{line}");
+        let wanted = match index {
+            0..16 => json!(["/amount"]),
+            _ => Value::Null,
+        };
+        assert_eq!(line["diff"], wanted, "item {index}");
+    }
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ fn prepare_key(key: &ClaimKey, secret: &[u8; 32]) -> PreparedKey {
     }
 }
 
-fn encode_parts(parts: &[String]) -> String {
+pub(crate) fn encode_parts(parts: &[String]) -> String {
     serde_json::to_string(parts).expect("strings always serialise")
 }
 
@@ -129,7 +129,7 @@ fn admit_one(
     let mut priors = Vec::new();
     for (key, (wanted, texts)) in arrival.keys.iter().zip(&prepared.keys).enumerate() {
         let generations = &batch.memory.generations;
-        let found = generations.find(batch, texts.place, wanted)?;
+        let found = generations.find(batch, texts.place, &wanted.checksum, &wanted.scope)?;
         assert_one_live(batch, &found);
         for Found { claim, .. } in &found {
             priors.push(Prior {
@@ -166,8 +166,8 @@ fn assert_one_live(batch: &Batch<'_>, found: &[Found]) {
 fn original(batch: &Batch<'_>, id: MessageId) -> Result<Original, Fault> {
     let stored = message::load(batch.db, id)?;
     let stored = stored.unwrap_or_else(|| panic!("INV-2: {id} has a claim and does not exist"));
-    let mut failed = delivery::of_message(batch.db, id, stored.following)?;
-    failed.retain(|delivery| delivery.state.status() == DeliveryStatus::Failed);
+    let failed = Some(DeliveryStatus::Failed);
+    let failed = delivery::of_message(batch.db, id, stored.following, failed)?;
     let message = stored.message;
     Ok(Original {
         message_id: id,
@@ -326,7 +326,6 @@ fn write_claim(
     let project: ProjectId = arrival.project_id;
     let generations = &batch.memory.generations;
     generations.write(batch, project, known, claim, texts_of_claim)?;
-    let last_end = batch.effects.claimed.entry(texts.place.key).or_default();
-    *last_end = claim.expires_at.max(*last_end);
+    batch.claimed(texts.place.key, claim.expires_at);
     Ok(())
 }

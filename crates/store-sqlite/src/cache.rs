@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use hooklatch_core::ids::MessageId;
-use hooklatch_core::message::Parcel;
+use hooklatch_core::message::{Envelope, Parcel};
 
 /// What a parcel takes beside its body and headers, roughly.
 const OVERHEAD_BYTES: usize = 1024;
@@ -42,7 +42,7 @@ impl ParcelCache {
 
     /// Keeps a parcel until as many deliveries have been leased, or room is needed.
     pub(crate) fn insert(&mut self, parcel: Arc<Parcel>, awaited: usize) {
-        let bytes = parcel.body.len() + OVERHEAD_BYTES;
+        let bytes = parcel.body.len() + header_bytes(&parcel.envelope) + OVERHEAD_BYTES;
         let id = parcel.message.id;
         self.bytes += bytes;
         self.order.push_back(id);
@@ -85,6 +85,11 @@ impl ParcelCache {
             self.bytes -= cached.bytes;
         }
     }
+}
+
+fn header_bytes(envelope: &Envelope) -> usize {
+    let headers = envelope.headers.iter();
+    headers.map(|(name, value)| name.len() + value.len()).sum()
 }
 
 #[cfg(test)]

@@ -170,9 +170,11 @@ fn look_ahead(batch: &mut Batch<'_>, pass: &mut Pass) -> Result<(), Fault> {
         if pass.leases.next_due_in.is_some_and(|known| known <= wait) {
             break;
         }
-        let first = first_after(batch.db, lane, batch.now)?;
+        // What this batch has made due just now counts as well: the bound that is set here comes
+        // after the one that was set then.
+        let first = first_of(batch.db, lane)?;
         if let Some(first) = first {
-            pass.soonest(first.since(batch.now));
+            pass.soonest(first.since(batch.now).max(Millis::ZERO));
         }
         if first != Some(bound) {
             // The bound was of something that is done by now.
@@ -207,6 +209,14 @@ fn first_after(db: &Connection, lane: Lane, now: Timestamp) -> Result<Option<Tim
                WHERE status <= 1 AND lane = ?1 AND at > ?2 ORDER BY at LIMIT 1";
     let mut statement = db.prepare_cached(sql)?;
     let first = statement.query_row([lane.0, now.as_millis()], |row| row.get(0));
+    Ok(first.optional()?.map(Timestamp::from_millis))
+}
+
+fn first_of(db: &Connection, lane: Lane) -> Result<Option<Timestamp>, Fault> {
+    let sql = "SELECT at FROM deliveries INDEXED BY deliveries_due \
+               WHERE status <= 1 AND lane = ?1 ORDER BY at LIMIT 1";
+    let mut statement = db.prepare_cached(sql)?;
+    let first = statement.query_row([lane.0], |row| row.get(0));
     Ok(first.optional()?.map(Timestamp::from_millis))
 }
 

@@ -4,9 +4,10 @@
 //! nothing old. Which generation holds a claim has no meaning: expiry is judged by the claim's
 //! own end, wherever it lies.
 
-use hooklatch_core::claim::{Claim, ClaimKey};
+use hooklatch_core::claim::{Claim, Scope};
 use hooklatch_core::ids::ProjectId;
 use hooklatch_core::invariants;
+use hooklatch_core::key::Checksum;
 use hooklatch_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -93,11 +94,12 @@ impl Generations {
         &self,
         batch: &Batch<'_>,
         place: Place,
-        key: &ClaimKey,
+        checksum: &Checksum,
+        scope: &Scope,
     ) -> Result<Vec<Found>, Fault> {
         let mut found = Vec::new();
         for (generation, holding) in self.holding(batch, place.key) {
-            let claims = holding.tables.find(batch.db, place, key)?;
+            let claims = holding.tables.find(batch.db, place, checksum, scope)?;
             found.extend(claims.into_iter().map(|claim| Found { generation, claim }));
         }
         Ok(found)

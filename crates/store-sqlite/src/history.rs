@@ -31,7 +31,7 @@ pub(crate) fn message(
 ) -> Result<Option<MessageView>, Fault> {
     match message::load(db, id)? {
         Some(stored) if stored.message.project_id == project => {
-            let deliveries = delivery::of_message(db, id, stored.following)?;
+            let deliveries = delivery::of_message(db, id, stored.following, None)?;
             view(db, stored, deliveries).map(Some)
         }
         Some(_) | None => Ok(None),

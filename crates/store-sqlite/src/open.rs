@@ -205,7 +205,14 @@ fn start(
 /// Finds again what is kept in memory beside the file, and voids the leases of the process
 /// before.
 fn recall(db: &Connection, now: Timestamp, options: &Options) -> Result<Memory, Fault> {
-    let voided = deliveries::void_leases(db, now)?;
+    let voided = match deliveries::void_leases(db, now) {
+        Err(Fault::Full(error)) => {
+            // Reading goes on, and the leases of the process before end by themselves.
+            tracing::error!(%error, "there is no room to write; nothing is taken until there is");
+            0
+        }
+        voided => voided?,
+    };
     if voided > 0 {
         tracing::info!(
             voided,

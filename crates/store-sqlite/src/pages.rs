@@ -51,9 +51,14 @@ impl Span {
     }
 }
 
+/// Bytes of bodies on one page: past that it is short, and the next goes on.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A page in the making.
 struct Gathering<T> {
     limit: usize,
+    weigh: fn(&T) -> usize,
+    bytes: usize,
     items: Vec<T>,
     /// The last number that was looked at, or that of the last item once there are enough.
     last: Option<i64>,
@@ -64,9 +69,11 @@ struct Gathering<T> {
 }
 
 impl<T> Gathering<T> {
-    fn new(limit: usize) -> Self {
+    fn new(limit: usize, weigh: fn(&T) -> usize) -> Self {
         Self {
             limit,
+            weigh,
+            bytes: 0,
             items: Vec::new(),
             last: None,
             next: None,
@@ -103,9 +110,11 @@ impl<T> Gathering<T> {
             }
             if !complete {
                 self.last = Some(number);
+                self.bytes += item.as_ref().map_or(0, self.weigh);
                 self.items.extend(item);
             }
-            if self.scanned >= SCANNED_MAX || self.loaded >= LOADED_MAX {
+            let heavy = self.bytes >= PAGE_BYTES_MAX;
+            if heavy || self.scanned >= SCANNED_MAX || self.loaded >= LOADED_MAX {
                 self.end();
                 return Ok(());
             }
@@ -133,7 +142,7 @@ pub(crate) fn messages(
     filter: &MessageFilter,
     page: PageRequest,
 ) -> Result<Page<MessageView>, Fault> {
-    let mut gathering = Gathering::new(page.limit);
+    let mut gathering = Gathering::new(page.limit, |view: &MessageView| view.body.len());
     let span = Span::of(filter.time, page);
     let load = |number| load_message(db, filter, MessageId::from_number(number));
     let columns = [
@@ -230,7 +239,7 @@ fn load_message(
     let Some(stored) = message::load(db, id)? else {
         return Ok(None);
     };
-    let deliveries = delivery::of_message(db, id, stored.following)?;
+    let deliveries = delivery::of_message(db, id, stored.following, None)?;
     if fits_deliveries(filter, &deliveries) {
         history::view(db, stored, deliveries).map(Some)
     } else {
@@ -288,7 +297,7 @@ pub(crate) fn requests(
     filter: &RequestFilter,
     page: PageRequest,
 ) -> Result<Page<RequestView>, Fault> {
-    let mut gathering = Gathering::new(page.limit);
+    let mut gathering = Gathering::new(page.limit, |_| 0);
     let span = Span::of(filter.time, page);
     let load = |number| load_request(db, project, filter, RequestId::from_number(number));
     match requests_found(project, filter) {
@@ -390,7 +399,7 @@ pub(crate) fn attempts(
     filter: &AttemptFilter,
     page: PageRequest,
 ) -> Result<Page<Attempt>, Fault> {
-    let mut gathering = Gathering::new(page.limit);
+    let mut gathering = Gathering::new(page.limit, |attempt: &Attempt| attempt.response_body.len());
     let span = Span::of(filter.time, page);
     let sql = "SELECT id, project = ?3 AND (?4 IS NULL OR trigger IS ?4) \
                    AND (?5 IS NULL OR outcome IS ?5) AND (?6 IS NULL OR endpoint IS ?6) \

@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use hooklatch_core::admission::{ReleaseInput, ReleaseRefused, discard, release};
+use hooklatch_core::claim::Claim;
 use hooklatch_core::ids::{ProjectId, RequestId};
 use hooklatch_core::message::{Effect, Request, RequestOutcome};
 use hooklatch_store::{REFUSED_KEPT_MAX, Refused, ReleaseOutcome};
 use rusqlite::Connection;
 
-use crate::admit::write_message;
+use crate::admit::{encode_parts, write_message};
 use crate::fault::Fault;
+use crate::generations::Found;
+use crate::rows::claim::{ClaimTexts, Place};
 use crate::rows::payload::{self, EnvelopeAt};
 use crate::rows::{message, request};
 use crate::writer::Batch;
@@ -116,20 +119,55 @@ pub(crate) fn release_one(
     let Some(original) = message::load(batch.db, original)? else {
         return Err(Fault::unreadable(format!("the original of {id} is gone")));
     };
-    match release(&record, &original.message, input, batch.mint) {
+    let known = claims_of(batch, &record)?;
+    let claims: Vec<Claim> = known.iter().map(|found| found.claim.clone()).collect();
+    match release(&record, &original.message, &claims, input, batch.mint) {
         Err(refused) => Ok(ReleaseOutcome::Refused(refused)),
-        Ok((released, message, deliveries)) => {
+        Ok(released) => {
+            let message = &released.message;
             let body = body_of(batch.db, &record)?;
             let body = body.ok_or_else(|| Fault::unreadable(format!("{id} has no body")))?;
             let envelope = payload::envelope(batch.db, id.number())?;
             let envelope = payload::encode_envelope(&envelope);
-            write_message(batch, &message, &deliveries)?;
+            write_message(batch, message, &released.deliveries)?;
             let place = EnvelopeAt::Here(&envelope);
             payload::insert(batch.db, message.id.number(), place, Some(&body))?;
-            request::update_effect(batch.db, &released)?;
+            request::update_effect(batch.db, &released.request)?;
+            if let Some(claim) = &released.claim {
+                write_claim(batch, *project, &known, claim)?;
+            }
             Ok(ReleaseOutcome::Released(message.id))
         }
     }
+}
+
+/// The claims under the key of a request.
+fn claims_of(batch: &Batch<'_>, record: &Request) -> Result<Vec<Found>, Fault> {
+    let Some(key) = &record.key else {
+        return Ok(Vec::new());
+    };
+    let place = Place::of(batch.secret, &key.checksum, &key.scope.to_string());
+    let generations = &batch.memory.generations;
+    generations.find(batch, place, &key.checksum, &key.scope)
+}
+
+fn write_claim(
+    batch: &mut Batch<'_>,
+    project: ProjectId,
+    known: &[Found],
+    claim: &Claim,
+) -> Result<(), Fault> {
+    let scope = claim.scope.to_string();
+    let texts = ClaimTexts {
+        place: Place::of(batch.secret, &claim.checksum, &scope),
+        scope: &scope,
+        parts: &encode_parts(&claim.parts),
+    };
+    let key = texts.place.key;
+    let generations = &batch.memory.generations;
+    generations.write(batch, project, known, claim, texts)?;
+    batch.claimed(key, claim.expires_at);
+    Ok(())
 }
 
 /// Discards a held request.

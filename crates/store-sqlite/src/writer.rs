@@ -19,6 +19,7 @@ use rusqlite::Connection;
 
 use crate::checkpoint::Checkpoints;
 use crate::fault::Fault;
+use crate::filter::KeyHash;
 use crate::lanes::LaneChange;
 use crate::memory::{Effects, Memory, Work};
 use crate::queue::{End, Operation, Queue, Taken};
@@ -56,6 +57,12 @@ impl Batch<'_> {
             return None;
         }
         Some(self.memory.answered.at(id).unwrap_or(decided_at))
+    }
+
+    /// Notes that a claim was written, and when it ends.
+    pub(crate) fn claimed(&mut self, key: KeyHash, end: Timestamp) {
+        let last_end = self.effects.claimed.entry(key).or_default();
+        *last_end = end.max(*last_end);
     }
 
     /// Notes that something is due in a lane.

@@ -87,7 +87,7 @@ pub struct EndpointInput {
     /// The types it wants; none: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub event_types: Vec<String>,
-    /// Headers that each delivery carries.
+    /// Headers that each delivery carries. `***` stands for a secret, and keeps it when sent back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// How long an attempt may take.

@@ -7,7 +7,7 @@ mod decide;
 mod release;
 
 pub use decide::decide;
-pub use release::{ReleaseInput, ReleaseRefused, discard, release};
+pub use release::{ReleaseInput, ReleaseRefused, Released, discard, release};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::claim::{Claim, ClaimKind};
 use crate::delivery::Delivery;
 use crate::delivery::lifecycle::Destination;
 use crate::ids::{DeliveryId, MessageId, Mint};
@@ -18,6 +19,20 @@ pub struct ReleaseInput {
     pub now: Timestamp,
 }
 
+/// A released request, with all that must be written in one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// The request as it stands afterwards.
+    pub request: Request,
+    /// The message that it became.
+    pub message: Message,
+    /// The message's deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// What makes later arrivals of the same payload duplicates of that message, where the key is
+    /// known with another payload.
+    pub claim: Option<Claim>,
+}
+
 /// Why a request was neither released nor discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseRefused {
@@ -29,8 +44,8 @@ pub enum ReleaseRefused {
         "the request was refused when it arrived; only duplicates and conflicts can be released"
     )]
     Rejected,
-    /// It was released before.
-    #[error("the request has already been released")]
+    /// It was released before, or another one with its key and payload is a message.
+    #[error("the request, or another one with its key and payload, has already been released")]
     AlreadyReleased,
     /// It was discarded before.
     #[error("the request has already been discarded")]
@@ -40,22 +55,80 @@ pub enum ReleaseRefused {
         "only a held request can be discarded; a suppressed duplicate is already not delivered"
     )]
     NotHeld,
+    /// A message without deliveries would be the end of the event.
+    #[error("the request would go nowhere; connect its source, or restore its target, then retry")]
+    NoRoute,
 }
 
 /// Makes a suppressed or held request a message of its own, linked, once (D4).
+///
+/// `claims` are those that stand under the request's key, whether or not their window is still
+/// open. A payload that differs from the original's is claimed, as one that is accepted is (C6): a
+/// provider that sends it again means the same event, and so do its earlier repeats that are held.
 ///
 /// # Errors
 /// Where the request is not one that can be released, or no longer.
 pub fn release(
     request: &Request,
     original: &Message,
+    claims: &[Claim],
     input: &ReleaseInput,
     mint: &mut Mint,
-) -> Result<(Request, Message, Vec<Delivery>), ReleaseRefused> {
+) -> Result<Released, ReleaseRefused> {
     releasable(request)?;
-    let id = MessageId::from_number(mint.next(input.now));
-    let message = Message {
-        id,
+    if request.payload_differs && has_variant(request, claims, input.now) {
+        return Err(ReleaseRefused::AlreadyReleased);
+    }
+    if input.destinations.is_empty() {
+        return Err(ReleaseRefused::NoRoute);
+    }
+    let message = message_of(request, original, input, mint);
+    let open = |destination| {
+        let delivery = DeliveryId::from_number(mint.next(input.now));
+        Delivery::opened(
+            delivery,
+            message.id,
+            request.project_id,
+            destination,
+            input.now,
+            input.now,
+        )
+    };
+    let deliveries = input.destinations.iter().map(open).collect();
+    let claim = variant(request, claims, message.id, input.now);
+    let request = Request {
+        effect: Effect::Released,
+        released_message_id: Some(message.id),
+        ..request.clone()
+    };
+    Ok(Released {
+        request,
+        message,
+        deliveries,
+        claim,
+    })
+}
+
+fn has_variant(request: &Request, claims: &[Claim], now: Timestamp) -> bool {
+    let live = claims.iter().filter(|claim| claim.protects(now));
+    let mut variants = live.filter_map(|claim| claim.variant);
+    variants.any(|variant| Some(variant) == request.fingerprint)
+}
+
+fn message_of(
+    request: &Request,
+    original: &Message,
+    input: &ReleaseInput,
+    mint: &mut Mint,
+) -> Message {
+    // What a caller added to another payload need not be true of this one.
+    let extra_headers = if request.payload_differs {
+        Vec::new()
+    } else {
+        original.extra_headers.clone()
+    };
+    Message {
+        id: MessageId::from_number(mint.next(input.now)),
         project_id: request.project_id,
         request_id: request.id,
         direction: request.direction,
@@ -67,32 +140,33 @@ pub fn release(
         origin: Origin::Released,
         received_at: request.received_at,
         decided_at: input.now,
-        routed: !input.destinations.is_empty(),
+        routed: true,
         suspected_duplicate_of: None,
         original_message_id: request.original_message_id,
         response_status: request.response_status,
         target: original.target.clone(),
-        extra_headers: original.extra_headers.clone(),
+        extra_headers,
         warnings: Vec::new(),
+    }
+}
+
+/// The claim of a released payload, for as long as the original's protects the key. A payload that
+/// is the original's has none: the next one like it is a duplicate of the original still.
+fn variant(request: &Request, claims: &[Claim], id: MessageId, now: Timestamp) -> Option<Claim> {
+    let fingerprint = request.fingerprint.filter(|_| request.payload_differs)?;
+    let of_original = |claim: &&Claim| {
+        Some(claim.message_id) == request.original_message_id
+            && claim.kind == ClaimKind::Key
+            && claim.protects(now)
     };
-    let open = |destination| {
-        let delivery = DeliveryId::from_number(mint.next(input.now));
-        Delivery::opened(
-            delivery,
-            id,
-            request.project_id,
-            destination,
-            input.now,
-            input.now,
-        )
-    };
-    let deliveries = input.destinations.iter().map(open).collect();
-    let released = Request {
-        effect: Effect::Released,
-        released_message_id: Some(id),
-        ..request.clone()
-    };
-    Ok((released, message, deliveries))
+    let original = claims.iter().find(of_original)?;
+    Some(Claim {
+        variant: Some(fingerprint),
+        message_id: id,
+        fingerprint,
+        first_seen_at: now,
+        ..original.clone()
+    })
 }
 
 /// Discards a held request.

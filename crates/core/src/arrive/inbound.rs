@@ -57,7 +57,7 @@ pub struct Received {
 pub enum Asked {
     /// It is one event.
     One(Box<Arrival>),
-    /// It is a batch of events (K10), perhaps an empty one.
+    /// It is a batch of events (K10), of one at least.
     Batch(Vec<Arrival>),
 }
 

@@ -12,6 +12,7 @@ use crate::cause::Hints;
 use crate::claim::ClaimKey;
 use crate::fingerprint::Fingerprint;
 use crate::key::{self, Body, SplitError};
+use crate::location::Split;
 use crate::message::{Direction, Envelope};
 use crate::time::{Millis, Timestamp};
 
@@ -23,42 +24,56 @@ pub(super) struct Reading<'a> {
     pub(super) routes: &'a Routes,
 }
 
+/// What all the arrivals of one request have in common.
+struct Shared<'a> {
+    hints: Arc<Hints>,
+    former: Vec<&'a Rule>,
+}
+
 impl Reading<'_> {
     /// What the request asks for.
     pub(super) fn asked(&self, bytes: &Bytes) -> Result<Asked, Refused> {
-        let hints = self.intake.hints_for(self.envelope);
         let body = Body::understand(self.envelope.header("content-type"), bytes);
-        let Some(elements) = self.elements(&body)? else {
-            let arrival = self.arrival(bytes.clone(), &body, &hints, None)?;
+        let elements = elements(self.intake.rule.split.as_ref(), &body).map_err(Refused::Batch)?;
+        let shared = Shared {
+            hints: self.intake.hints_for(self.envelope),
+            former: self.former_rules(&body, elements.as_deref()),
+        };
+        let Some(elements) = elements else {
+            let arrival = self.arrival(bytes.clone(), &body, &shared, None)?;
             return Ok(Asked::One(Box::new(arrival)));
         };
         let mut arrivals = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
             let body = Body::understand(Some("application/json"), element);
-            arrivals.push(self.arrival(bytes.slice_ref(element), &body, &hints, Some(index))?);
+            // A copy: one element that waits must not keep the whole batch in memory.
+            let own = Bytes::copy_from_slice(element);
+            arrivals.push(self.arrival(own, &body, &shared, Some(index))?);
         }
         Ok(Asked::Batch(arrivals))
     }
 
-    /// The elements of a batch (K10); none where the source does not split. A body in which there
-    /// is nothing to split is kept whole: an event must not be lost because it came in another
-    /// shape (K5).
-    fn elements<'b>(&self, body: &Body<'b>) -> Result<Option<Vec<&'b [u8]>>, Refused> {
-        let Some(split) = &self.intake.rule.split else {
-            return Ok(None);
+    /// The former rules under which claims may still live (C7), and which take this very body
+    /// apart as it is taken apart today: any other made keys of other things. What their splits
+    /// look like does not matter: a single event is whole under every split that finds no array.
+    fn former_rules(&self, body: &Body<'_>, today: Option<&[&[u8]]>) -> Vec<&Rule> {
+        let intake = self.intake;
+        let alike = |former: &&Rule| {
+            former.split == intake.rule.split
+                || elements(former.split.as_ref(), body).is_ok_and(|then| then.as_deref() == today)
         };
-        match key::split(split, body) {
-            Ok(elements) => Ok(Some(elements)),
-            Err(SplitError::NotJson | SplitError::NoArray) => Ok(None),
-            Err(error @ SplitError::TooMany { .. }) => Err(Refused::Batch(error)),
-        }
+        let live = intake
+            .former
+            .iter()
+            .filter(|former| former.until > self.received_at);
+        live.filter(alike).collect()
     }
 
     fn arrival(
         &self,
         bytes: Bytes,
         body: &Body<'_>,
-        hints: &Arc<Hints>,
+        shared: &Shared<'_>,
         element: Option<usize>,
     ) -> Result<Arrival, Refused> {
         let intake = self.intake;
@@ -81,7 +96,7 @@ impl Reading<'_> {
             .rule
             .fingerprint(event_type.as_deref(), &request, body);
         let keys = self
-            .keys(&request, body, fingerprint)
+            .keys(&request, body, fingerprint, &shared.former)
             .map_err(|looked_at| Refused::KeyMissing { looked_at, element })?;
         Ok(Arrival {
             project_id: intake.project_id,
@@ -97,7 +112,7 @@ impl Reading<'_> {
             policy: intake.policy,
             destinations: self.routes.destinations.clone(),
             disabled: Arc::clone(&self.routes.disabled),
-            hints: Arc::clone(hints),
+            hints: Arc::clone(&shared.hints),
             delay: Millis::ZERO,
             target: None,
             extra_headers: Vec::new(),
@@ -113,6 +128,7 @@ impl Reading<'_> {
         request: &key::Request<'_>,
         body: &Body<'_>,
         fingerprint: Fingerprint,
+        former: &[&Rule],
     ) -> Result<Vec<ClaimKey>, Vec<String>> {
         let rule = &self.intake.rule;
         let mut keys = Vec::with_capacity(1);
@@ -121,14 +137,13 @@ impl Reading<'_> {
             Err(looked_at) if rule.wants_a_key() => return Err(looked_at),
             Err(_) => {}
         }
-        for former in self
-            .intake
-            .former
-            .iter()
-            .filter(|former| self.still_counts(former))
-        {
-            let event_type = former.event_type(request, body);
-            let seen_then = former.fingerprint(event_type.as_deref(), request, body);
+        for former in former {
+            let seen_then = if former.sees_payloads_like(rule) {
+                fingerprint
+            } else {
+                let event_type = former.event_type(request, body);
+                former.fingerprint(event_type.as_deref(), request, body)
+            };
             keys.extend(former.claim_key(request, body, seen_then));
         }
         if keys.is_empty() {
@@ -136,9 +151,22 @@ impl Reading<'_> {
         }
         Ok(keys)
     }
+}
 
-    /// A rule that took requests apart in another way made keys of other things.
-    fn still_counts(&self, former: &Rule) -> bool {
-        former.until > self.received_at && former.split == self.intake.rule.split
+/// The elements of a batch (K10); none where there is no split. A body in which there is nothing
+/// to split is kept whole: an event must not be lost because it came in another shape (K5), and an
+/// empty batch must not leave its arrival without a record.
+fn elements<'b>(
+    split: Option<&Split>,
+    body: &Body<'b>,
+) -> Result<Option<Vec<&'b [u8]>>, SplitError> {
+    let Some(split) = split else {
+        return Ok(None);
+    };
+    match key::split(split, body) {
+        Ok(elements) if elements.is_empty() => Ok(None),
+        Ok(elements) => Ok(Some(elements)),
+        Err(SplitError::NotJson | SplitError::NoArray) => Ok(None),
+        Err(error @ SplitError::TooMany { .. }) => Err(error),
     }
 }

@@ -5,7 +5,7 @@ use crate::claim::{ClaimKey, ClaimKind, Scope};
 use crate::config::{FormerRule, Source};
 use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::ids::{GroupId, SourceId};
-use crate::key::{self, Body, Extracted, KeyRule, MissingKey, extract, value_text_at};
+use crate::key::{self, Body, Extracted, KeyRule, MissingKey, PartText, extract, value_text_at};
 use crate::limits::EVENT_TYPE_CHARS_MAX;
 use crate::location::{Location, Split, WildPath};
 use crate::time::Timestamp;
@@ -68,6 +68,11 @@ impl Rule {
         fingerprint(event_type, body, request.body, &self.exclude)
     }
 
+    /// Whether both rules read the same fingerprint from every payload.
+    pub(super) fn sees_payloads_like(&self, other: &Self) -> bool {
+        self.event_type == other.event_type && self.exclude == other.exclude
+    }
+
     /// The key that this rule finds, or the places that it looked at.
     pub(super) fn claim_key(
         &self,
@@ -80,11 +85,15 @@ impl Rule {
         };
         match extract(rule, &self.scope_bytes, request, body, &self.exclude) {
             Extracted::Missing { looked_at } => Err(looked_at),
-            Extracted::Key { checksum, parts } => Ok(ClaimKey {
+            Extracted::Key {
+                checksum,
+                parts,
+                bound,
+            } => Ok(ClaimKey {
                 scope: self.scope.clone(),
                 checksum,
                 fingerprint,
-                parts: parts.into_iter().map(|part| part.text).collect(),
+                parts: part_texts(parts, bound),
                 kind: ClaimKind::Key,
             }),
         }
@@ -96,6 +105,14 @@ impl Rule {
             .as_ref()
             .is_some_and(|rule| rule.missing_key == MissingKey::Reject)
     }
+}
+
+/// A bound body is a part like any other: nobody can compute such a key from its raw value alone,
+/// so the ledger has to find it by that value, as it finds every composite key (L1).
+fn part_texts(parts: Vec<PartText>, bound: Option<Fingerprint>) -> Vec<String> {
+    let bound = bound.map(|fingerprint| format!("sha256:{fingerprint}"));
+    let parts = parts.into_iter().map(|part| part.text);
+    parts.chain(bound).collect()
 }
 
 fn scope_of(source: SourceId, group: Option<GroupId>) -> Scope {

@@ -1,3 +1,5 @@
+//! What a request becomes, without a server and without a store.
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -182,12 +184,30 @@ fn k5_what_cannot_be_split_is_kept_whole() {
     let key = json!({"locations": ["body:$.id"]});
     let settings = json!({"name": "s", "key": key, "split": "body:$.events"});
     let intake = intake(&source(settings, None));
-    for body in ["no json", r#"{"events": 7}"#, "{}"] {
+    for body in ["no json", r#"{"events": 7}"#, "{}", r#"{"events": []}"#] {
         assert_eq!(&one(&intake, body, NOW).body[..], body.as_bytes());
     }
     let many = format!(r#"{{"events": [{}]}}"#, vec!["1"; 10_001].join(","));
     let refused = received(&intake, &many, NOW).outcome;
     assert!(matches!(refused, Err(Refused::Batch(_))));
+}
+
+#[test]
+fn l1_a_bound_body_is_a_part_that_lets_the_rest_be_looked_up() {
+    let key = json!({"locations": ["body:$.id"], "bind_body": true});
+    let intake = intake(&source(json!({"name": "s", "key": key}), None));
+    let claim_key = |body: &str| one(&intake, body, NOW).keys.remove(0);
+    let (first, other) = (
+        claim_key(r#"{"id": "a"}"#),
+        claim_key(r#"{"id": "a", "n": 1}"#),
+    );
+    assert_ne!(first.checksum, other.checksum, "K8");
+    let [value, bound] = first.parts.as_slice() else {
+        panic!("two parts: {:?}", first.parts);
+    };
+    assert_eq!(value, "a");
+    assert_eq!(bound, &format!("sha256:{}", first.fingerprint));
+    assert_ne!(&other.parts[1], bound);
 }
 
 #[test]
@@ -236,6 +256,45 @@ fn c7_a_rule_that_reads_another_fingerprint_from_one_key_makes_no_conflict() {
         &claims,
         &mut mint
     ));
+}
+
+#[test]
+fn c7_a_single_event_is_known_after_its_source_learns_to_split_or_splits_elsewhere() {
+    let change = |split: Value, name: &str, existing: Option<&Source>| {
+        let key = json!({"locations": [format!("body:$.{name}")]});
+        source(json!({"name": "s", "split": split, "key": key}), existing)
+    };
+    let plain = change(Value::Null, "a", None);
+    let split = change(json!("body:$.events"), "b", Some(&plain));
+    let moved = change(json!("body:$.data.events"), "c", Some(&split));
+    let unsplit = change(Value::Null, "d", Some(&moved));
+    let event = r#"{"a": 1, "b": 2, "c": 3, "d": 4}"#;
+    let mut sources = vec![];
+    for now in [&plain, &split, &moved, &unsplit] {
+        sources.push(now);
+        let keys = one(&intake(now), event, NOW).keys;
+        assert_eq!(keys.len(), sources.len(), "{keys:?}");
+        for then in &sources {
+            let first = one(&intake(then), event, NOW).keys.remove(0);
+            assert!(keys.contains(&first), "{first:?} is not among {keys:?}");
+        }
+    }
+}
+
+#[test]
+fn c7_an_element_is_not_looked_up_under_a_rule_that_kept_its_batch_whole() {
+    let plain = source(json!({"name": "s", "key": {"content": true}}), None);
+    let key = json!({"locations": ["body:$.id"]});
+    let split = source(json!({"split": "body:$.events", "key": key}), Some(&plain));
+    let moved = source(json!({"key": {"locations": ["body:$.ref"]}}), Some(&split));
+    let body = r#"{"events": [{"id": 1, "ref": 2}]}"#;
+    let keys = |source: &Source| match received(&intake(source), body, NOW).outcome {
+        Ok(Asked::Batch(arrivals)) => arrivals[0].keys.clone(),
+        other => panic!("not a batch: {other:?}"),
+    };
+    assert_eq!(keys(&split).len(), 1);
+    assert_eq!(keys(&moved).len(), 2, "only the rule that split it as well");
+    assert_eq!(keys(&moved)[1], keys(&split)[0]);
 }
 
 #[test]

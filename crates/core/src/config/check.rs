@@ -62,7 +62,7 @@ pub(super) fn headers(headers: &[(String, String)], errors: &mut Vec<FieldError>
         return;
     }
     for (position, (name, value)) in headers.iter().enumerate() {
-        let pointer = format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"));
+        let pointer = header_pointer(name);
         if !is_header_name(name) {
             let detail = "should be the name of a header, for example x-team";
             errors.push(FieldError::new(pointer.as_str(), detail));
@@ -82,6 +82,11 @@ pub(super) fn headers(headers: &[(String, String)], errors: &mut Vec<FieldError>
             errors.push(FieldError::new(pointer, detail));
         }
     }
+}
+
+/// Where a client wrote a custom header.
+pub(super) fn header_pointer(name: &str) -> String {
+    format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// A value that a header can carry: visible ASCII, spaces only inside.

@@ -27,7 +27,7 @@ pub struct Connection {
     pub from: Origin,
     /// Where it brings them.
     pub endpoint: EndpointId,
-    /// Whether its deliveries wait.
+    /// Whether its deliveries wait; nothing asks for it yet.
     pub paused: bool,
     /// When it was made.
     pub created_at: Timestamp,
@@ -62,7 +62,7 @@ pub struct ConnectionInput {
     pub endpoint_id: Option<EndpointId>,
     /// Must be empty for now.
     pub rules: Option<Vec<Value>>,
-    /// Whether its deliveries wait; left out, it stays as it is.
+    /// Must not be true for now.
     pub paused: Option<bool>,
 }
 
@@ -140,6 +140,11 @@ impl ConnectionInput {
             let detail = "rules are not available yet; leave them out";
             errors.push(FieldError::new("/rules", detail));
         }
+        if self.paused == Some(true) {
+            let detail = "pausing a connection is not available yet; pause its endpoint or its \
+                          source";
+            errors.push(FieldError::new("/paused", detail));
+        }
         let name = check::name(self.name, &mut errors);
         let from = origin(self.source_id, self.event_types, place, &mut errors);
         let endpoint = endpoint(self.endpoint_id, place, &mut errors);
@@ -152,9 +157,7 @@ impl ConnectionInput {
             name,
             from,
             endpoint,
-            paused: self
-                .paused
-                .unwrap_or(existing.is_some_and(|connection| connection.paused)),
+            paused: false,
             created_at: existing.map_or(making.now, |connection| connection.created_at),
             updated_at: making.now,
             deleted_at: None,

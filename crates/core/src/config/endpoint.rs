@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{EventPattern, Making, Record};
+use super::{EndpointHeader, EventPattern, Making, Record};
 use crate::ids::{EndpointId, ProjectId};
 use crate::limits::LIVE_SECRETS_MAX;
 use crate::retry::RetryPolicy;
@@ -14,7 +14,7 @@ use crate::time::{Millis, Timestamp};
 /// How long a secret signs beside the one that replaced it.
 pub const SECRET_OVERLAP_SECONDS: i64 = 86_400;
 
-/// An endpoint with every field checked. Its secrets are sealed.
+/// An endpoint with every field checked. Its secrets and the values of its headers are sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its id.
@@ -29,8 +29,8 @@ pub struct Endpoint {
     pub tenant: Option<String>,
     /// Which events a send to a tenant or to all brings here; none means all.
     pub event_types: Vec<EventPattern>,
-    /// Custom headers as they were written; reserved ones are left out when an attempt is made.
-    pub headers: Vec<(String, String)>,
+    /// Custom headers, sealed; reserved ones are left out when an attempt is made.
+    pub headers: Vec<EndpointHeader>,
     /// Total time of one attempt.
     pub timeout_seconds: u32,
     /// When a failed attempt is repeated.
@@ -109,6 +109,8 @@ pub struct EndpointSecret {
 
 impl Record for Endpoint {
     const KIND: &'static str = "endpoint";
+    /// 2: the values of custom headers are sealed.
+    const VERSION: u64 = 2;
 }
 
 impl Endpoint {
@@ -157,9 +159,10 @@ impl Endpoint {
         self.updated_at = now;
     }
 
-    /// What `GET` shows.
-    pub fn public(&self) -> Value {
-        let mut shown = self.settings();
+    /// What `GET` shows. Of the custom headers it shows what the name does not give away as a
+    /// secret; `***` stands for the rest, and keeps it when it is sent back.
+    pub fn public(&self, sealing_key: &SealingKey) -> Value {
+        let mut shown = self.settings(sealing_key);
         let added = json!({
             "id": self.id,
             "project_id": self.project,
@@ -174,17 +177,13 @@ impl Endpoint {
         Value::Object(shown)
     }
 
-    fn settings(&self) -> Map<String, Value> {
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), json!(value)));
+    fn settings(&self, sealing_key: &SealingKey) -> Map<String, Value> {
         let settings = json!({
             "name": self.name,
             "url": self.url,
             "tenant": self.tenant,
             "event_types": self.event_types,
-            "headers": headers.collect::<Map<_, _>>(),
+            "headers": self.shown_headers(sealing_key),
             "timeout_seconds": self.timeout_seconds,
             "retry": self.retry,
             "rate_limit": self.rate_limit,

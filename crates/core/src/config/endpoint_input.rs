@@ -6,15 +6,19 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::merge::{self, Shape};
-use super::{Endpoint, EventPattern, FieldError, Making, OnUncertain, RateLimit, check, read};
+use super::{
+    Endpoint, EventPattern, FieldError, Making, OnUncertain, RateLimit, check, endpoint_headers,
+    read,
+};
 use crate::address::check_url;
 use crate::ids::EndpointId;
 use crate::limits::{
-    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, ENVIRONMENT_CHARS_MAX, RATE_PER_SECOND_MAX,
-    TENANT_CHARS_MAX, TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN,
+    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, ENVIRONMENT_CHARS_MAX, TENANT_CHARS_MAX,
+    TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN,
 };
 use crate::outgoing::dropped_reserved;
 use crate::retry::RetryPolicy;
+use crate::seal::SealingKey;
 use crate::secret::Secret;
 use crate::signature::SigningSecret;
 
@@ -44,7 +48,7 @@ pub struct EndpointInput {
     pub tenant: Option<String>,
     /// Which events a send to a tenant or to all brings here.
     pub event_types: Option<Vec<EventPattern>>,
-    /// Custom headers.
+    /// Custom headers. The value `***`, which `GET` shows for a secret, keeps what is there.
     pub headers: Option<BTreeMap<String, String>>,
     /// Total time of one attempt.
     pub timeout_seconds: Option<u32>,
@@ -71,9 +75,9 @@ pub struct EndpointInput {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitInput {
-    /// Attempts per second.
+    /// Must be empty for now: attempts per second.
     pub per_second: Option<u32>,
-    /// Attempts that may come at once before the rate holds.
+    /// Must be empty for now: attempts that may come at once before the rate holds.
     pub burst: Option<u32>,
     /// Attempts at the same time.
     pub concurrency: Option<u32>,
@@ -104,8 +108,12 @@ impl EndpointInput {
     }
 
     /// What a merge patch (RFC 7396) makes of an endpoint. Its secrets are kept.
-    pub fn patched(existing: &Endpoint, patch: Value) -> Result<Self, Vec<FieldError>> {
-        let mut shown = match existing.public() {
+    pub fn patched(
+        existing: &Endpoint,
+        patch: Value,
+        sealing_key: &SealingKey,
+    ) -> Result<Self, Vec<FieldError>> {
+        let mut shown = match existing.public(sealing_key) {
             Value::Object(shown) => shown,
             other => unreachable!("an endpoint is shown as an object, not {other}"),
         };
@@ -146,14 +154,17 @@ impl EndpointInput {
     fn assemble(
         self,
         place: EndpointPlace<'_>,
-        making: &Making<'_>,
+        making: &mut Making<'_>,
         errors: &mut Vec<FieldError>,
     ) -> Endpoint {
         let existing = place.existing;
+        let id = existing.map_or(place.new_id, |endpoint| endpoint.id);
         let headers: Vec<_> = self.headers.unwrap_or_default().into_iter().collect();
         let event_types = self.event_types.unwrap_or_default();
         let retry = self.retry.unwrap_or_default();
-        check::headers(&headers, errors);
+        let warnings = warnings(&headers);
+        let known = existing.map_or(&[][..], |endpoint| &endpoint.headers);
+        let headers = endpoint_headers::sealed(headers, &id.to_string(), known, making, errors);
         check::patterns(&event_types, errors);
         if let Err(found) = retry.validate() {
             errors.extend(found.into_iter().map(|error| error.under("/retry")));
@@ -164,13 +175,13 @@ impl EndpointInput {
             TIMEOUT_SECONDS_MAX,
         );
         Endpoint {
-            id: existing.map_or(place.new_id, |endpoint| endpoint.id),
+            id,
             project: making.project,
             name: check::name(self.name, errors),
             url: url(self.url, making, errors),
             tenant: check::label("/tenant", self.tenant, TENANT_CHARS_MAX, errors),
             event_types,
-            warnings: warnings(&headers),
+            warnings,
             headers,
             timeout_seconds: check::number(
                 "/timeout_seconds",
@@ -258,16 +269,15 @@ fn rate_limit(written: RateLimitInput, errors: &mut Vec<FieldError>) -> RateLimi
         ("/rate_limit/burst", written.burst),
     ];
     for (pointer, rate) in rates {
-        check::number(pointer, rate, (1, 1, RATE_PER_SECOND_MAX), errors);
-    }
-    if written.burst.is_some() && written.per_second.is_none() {
-        let detail = "means something beside per_second only; give both";
-        errors.push(FieldError::new("/rate_limit/burst", detail));
+        if rate.is_some() {
+            let detail = "is not available yet; only concurrency is";
+            errors.push(FieldError::new(pointer, detail));
+        }
     }
     let bounds = (1, CONCURRENCY_DEFAULT, CONCURRENCY_MAX);
     RateLimit {
-        per_second: written.per_second,
-        burst: written.burst,
+        per_second: None,
+        burst: None,
         concurrency: check::number(
             "/rate_limit/concurrency",
             written.concurrency,

@@ -22,6 +22,7 @@ pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Vec<FieldError>> {
     for (name, value) in fields {
         errors.extend(misfit::<T>(name, value));
     }
+    errors.sort_by(|one, other| one.pointer.cmp(&other.pointer));
     if errors.is_empty() {
         Err(vec![error])
     } else {

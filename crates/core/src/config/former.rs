@@ -57,16 +57,48 @@ pub fn rule_change(old: &Source, new: &mut Source, now: Timestamp) -> Result<(),
         new.former_rules.push(former);
     }
     take_back(new);
-    if new.former_rules.len() > FORMER_RULES_MAX {
-        let first = new.former_rules.iter().map(|rule| rule.until).min();
-        let detail = format!(
-            "{FORMER_RULES_MAX} former rules still protect keys; the next change is possible \
-             from {} on",
-            first.unwrap_or(Timestamp::NEVER)
-        );
-        return Err(FieldError::new("/key", detail));
+    check_count(new)
+}
+
+/// Gives a source that joins a group the former rules that claimed keys in the group's scope
+/// through `others`: what came through one of them may come again through this one.
+///
+/// It is an error if that makes more rules than can be looked up.
+pub(super) fn rules_of_group(
+    others: &[&Source],
+    joining: &mut Source,
+    now: Timestamp,
+) -> Result<(), FieldError> {
+    let group = joining.group;
+    let rules = others.iter().flat_map(|source| &source.former_rules);
+    for rule in rules.filter(|rule| rule.group == group && rule.until > now) {
+        let same = |known: &&mut FormerRule| {
+            **known
+                == FormerRule {
+                    until: known.until,
+                    ..rule.clone()
+                }
+        };
+        match joining.former_rules.iter_mut().find(same) {
+            Some(known) => known.until = known.until.max(rule.until),
+            None => joining.former_rules.push(rule.clone()),
+        }
     }
-    Ok(())
+    take_back(joining);
+    check_count(joining)
+}
+
+fn check_count(source: &Source) -> Result<(), FieldError> {
+    if source.former_rules.len() <= FORMER_RULES_MAX {
+        return Ok(());
+    }
+    let first = source.former_rules.iter().map(|rule| rule.until).min();
+    let detail = format!(
+        "{FORMER_RULES_MAX} former rules still protect keys; the next change is possible from {} \
+         on",
+        first.unwrap_or(Timestamp::NEVER)
+    );
+    Err(FieldError::new("/key", detail))
 }
 
 /// A rule that comes back is not former any more; claims of its first time still count.

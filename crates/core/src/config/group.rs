@@ -40,10 +40,19 @@ pub struct Group {
 pub struct GroupFacts<'a> {
     /// The group with that name in the project, if there is one.
     pub existing: Option<&'a Group>,
-    /// How many sources are in it, not counting the one that is being saved.
-    pub other_members: usize,
+    /// The project's sources but for the one that is being saved, whether they are in it or not:
+    /// one that has left may have claimed keys while it was.
+    pub others: &'a [&'a Source],
     /// The id for a group that is founded now.
     pub new_id: GroupId,
+}
+
+impl GroupFacts<'_> {
+    /// Whether another source is in the group.
+    pub(super) fn has_other_members(&self) -> bool {
+        let id = self.existing.map(|group| group.id);
+        id.is_some() && self.others.iter().any(|source| source.group == id)
+    }
 }
 
 impl Record for Group {

@@ -11,6 +11,7 @@
 mod check;
 mod connection;
 mod endpoint;
+mod endpoint_headers;
 mod endpoint_input;
 mod field;
 mod former;
@@ -34,6 +35,7 @@ pub use crate::admission::{OnConflict, OnFailedOriginal};
 pub use crate::window::Window;
 pub use connection::{Connection, ConnectionInput, ConnectionPlace, Origin};
 pub use endpoint::{Disabled, Endpoint, EndpointSecret, OnUncertain, RateLimit};
+pub use endpoint_headers::EndpointHeader;
 pub use endpoint_input::{BuiltEndpoint, EndpointInput, EndpointPlace, RateLimitInput};
 pub use field::{FieldError, read};
 pub use former::{FormerRule, rule_change};

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::former::rules_of_group;
 use super::merge::{self, Shape};
 use super::preset::{self, Given};
 use super::{
@@ -159,6 +160,11 @@ impl SourceInput {
         let (group, overridden) = join_group(&mut source, place.group, making.now);
         if let Some(old) = place.existing {
             rule_change(old, &mut source, making.now).unwrap_or_else(|error| errors.push(error));
+        }
+        let joins = source.group != place.existing.and_then(|old| old.group);
+        if let Some(facts) = place.group.filter(|_| joins) {
+            rules_of_group(facts.others, &mut source, making.now)
+                .unwrap_or_else(|error| errors.push(error));
         }
         let coverage = verifier.coverage();
         source.unsigned_locations = warnings::unsigned(&source, &coverage);
@@ -327,7 +333,7 @@ fn join_group(
         return (None, Vec::new());
     };
     let facts = facts.expect("a caller looks up the group that the input names");
-    if let Some(group) = facts.existing.filter(|_| facts.other_members > 0) {
+    if let Some(group) = facts.existing.filter(|_| facts.has_other_members()) {
         return (None, group.impose(source));
     }
     let mode = source.key.as_ref().map(|key| key.mode).unwrap_or_default();

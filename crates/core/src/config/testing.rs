@@ -91,7 +91,7 @@ impl World {
         let new_id = GroupId::from_number(self.next());
         GroupFacts {
             existing: None,
-            other_members: 0,
+            others: &[],
             new_id,
         }
     }

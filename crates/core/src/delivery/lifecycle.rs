@@ -43,8 +43,11 @@ pub enum Next {
 /// What a person asks of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Attempt it now, with a fresh budget.
+    /// Attempt it now, with a fresh budget, whatever has become of it.
     Retry,
+    /// The same, but not where the receiver has it already. For whoever asks for many at once and
+    /// cannot know which of them is delivered meanwhile.
+    RetryUndelivered,
     /// Make no further attempt.
     Cancel,
 }
@@ -55,6 +58,9 @@ pub enum CommandRefused {
     /// An attempt is under way.
     #[error("an attempt is under way; ask again when it has ended")]
     UnderWay,
+    /// The receiver has it.
+    #[error("the receiver has it already; to send it all the same, retry the delivery itself")]
+    AlreadyDelivered,
     /// There is nothing left to cancel.
     #[error("the delivery has already ended; there is nothing to cancel")]
     AlreadyEnded,
@@ -241,24 +247,29 @@ impl Delivery {
     /// Where the delivery stands in a state that does not allow it.
     pub fn command(&self, command: Command, now: Timestamp) -> Result<Self, CommandRefused> {
         let moved = match (command, &self.state) {
-            (Command::Retry, State::Delivering { .. }) => return Err(CommandRefused::UnderWay),
-            (
-                Command::Retry,
+            (Command::Retry | Command::RetryUndelivered, State::Delivering { .. }) => {
+                return Err(CommandRefused::UnderWay);
+            }
+            // The attempt that was cancelled may still be running: a second one would overlap it.
+            (Command::Retry | Command::RetryUndelivered, State::Cancelled { .. })
+                if now < self.budget.since =>
+            {
+                return Err(CommandRefused::UnderWay);
+            }
+            (Command::RetryUndelivered, State::Delivered { .. }) => {
+                return Err(CommandRefused::AlreadyDelivered);
+            }
+            (Command::Retry, State::Delivered { .. })
+            | (
+                Command::Retry | Command::RetryUndelivered,
                 State::Pending { .. }
                 | State::Held { .. }
-                | State::Delivered { .. }
                 | State::Failed { .. }
                 | State::Cancelled { .. },
             ) => self.afresh(Trigger::Manual, now),
-            (
-                Command::Cancel,
-                State::Pending { .. } | State::Delivering { .. } | State::Held { .. },
-            ) => {
-                let reason = Reason::CancelledByPerson;
-                Self {
-                    state: State::Cancelled { at: now, reason },
-                    ..self.clone()
-                }
+            (Command::Cancel, State::Delivering { lease }) => self.cancelled(lease.until, now),
+            (Command::Cancel, State::Pending { .. } | State::Held { .. }) => {
+                self.cancelled(now, now)
             }
             (
                 Command::Cancel,
@@ -266,6 +277,19 @@ impl Delivery {
             ) => return Err(CommandRefused::AlreadyEnded),
         };
         Ok(moved)
+    }
+
+    /// Called off by a person, while an attempt may run until `busy_until`.
+    fn cancelled(&self, busy_until: Timestamp, now: Timestamp) -> Self {
+        let reason = Reason::CancelledByPerson;
+        Self {
+            state: State::Cancelled { at: now, reason },
+            budget: Budget {
+                since: busy_until,
+                ..self.budget
+            },
+            ..self.clone()
+        }
     }
 
     /// The delivery started again by a duplicate of its message, if it may be (D2).
@@ -364,6 +388,7 @@ mod tests {
                 next
             }),
             Just(Event::Command(Command::Retry)),
+            Just(Event::Command(Command::RetryUndelivered)),
             Just(Event::Command(Command::Cancel)),
             Just(Event::Duplicate),
         ]
@@ -374,6 +399,9 @@ mod tests {
         delivery: Delivery,
         now: Timestamp,
         tokens: Vec<AttemptId>,
+        /// When the attempt that was leased last has ended at the latest, while nobody has said
+        /// that it has.
+        runs_until: Option<Timestamp>,
     }
 
     impl Run {
@@ -388,6 +416,8 @@ mod tests {
                 } => self.finish(age, attempted, next),
                 Event::Command(command) => {
                     if let Ok(moved) = self.delivery.command(command, self.now) {
+                        let was_delivered = self.delivery.state.status() == Delivered;
+                        assert!(!was_delivered || command == Command::Retry, "{command:?}");
                         self.delivery = moved;
                     }
                 }
@@ -402,16 +432,14 @@ mod tests {
 
         fn lease(&mut self) {
             let id = AttemptId::from_number(self.tokens.len() as i64 + 1);
-            let live = match self.delivery.state {
-                State::Delivering { lease } => self.now < lease.until,
-                _ => false,
-            };
+            let live = self.runs_until.is_some_and(|until| self.now < until);
             let Some(leasing) = self.delivery.lease(id, self.now, SPAN) else {
                 return;
             };
             assert!(!live, "INV-5: two leases live at once");
             assert_eq!(leasing.delivery.attempts, self.delivery.attempts + 1);
             self.tokens.push(id);
+            self.runs_until = Some(self.now + SPAN);
             self.delivery = leasing.delivery;
         }
 
@@ -419,6 +447,9 @@ mod tests {
             let Some(token) = self.tokens.iter().rev().nth(age).copied() else {
                 return;
             };
+            if age == 0 {
+                self.runs_until = None;
+            }
             let before = self.delivery.clone();
             match before.finish(token, attempted, next, self.now) {
                 Finish::Fenced => {}
@@ -436,8 +467,12 @@ mod tests {
         fn inv_4_no_order_of_events_leaves_the_edges(
             events in proptest::collection::vec(event(), 0..60)
         ) {
-            let mut run =
-                Run { delivery: opened(), now: Timestamp::from_millis(0), tokens: Vec::new() };
+            let mut run = Run {
+                delivery: opened(),
+                now: Timestamp::from_millis(0),
+                tokens: Vec::new(),
+                runs_until: None,
+            };
             for event in events {
                 let before = run.delivery.clone();
                 run.step(event);
@@ -447,6 +482,38 @@ mod tests {
                 prop_assert!(run.delivery.attempts_spent() <= run.delivery.attempts);
             }
         }
+    }
+
+    #[test]
+    fn inv_5_what_was_cancelled_during_an_attempt_is_retried_only_after_it() {
+        let start = Timestamp::from_millis(10);
+        let token = AttemptId::from_number(1);
+        let leased = opened().lease(token, start, SPAN).expect("it is due");
+        let soon = start + Millis::new(1);
+        let cancelled = leased.delivery.command(Command::Cancel, soon).unwrap();
+        for early in [soon, start + Millis::new(99)] {
+            let refused = cancelled.command(Command::Retry, early);
+            assert_eq!(refused, Err(CommandRefused::UnderWay));
+        }
+        let late = start + SPAN;
+        let retried = cancelled.command(Command::Retry, late).unwrap();
+        assert_eq!(retried.next_attempt_at(), Some(late));
+        assert_eq!(retried.budget.since, late);
+    }
+
+    #[test]
+    fn what_was_cancelled_while_it_waited_can_be_retried_at_once() {
+        let waiting = Delivery {
+            budget: Budget {
+                free_attempts: 0,
+                since: Timestamp::from_millis(500),
+            },
+            ..opened()
+        };
+        let now = Timestamp::from_millis(10);
+        let cancelled = waiting.command(Command::Cancel, now).unwrap();
+        let retried = cancelled.command(Command::Retry, now).unwrap();
+        assert_eq!(retried.next_attempt_at(), Some(now));
     }
 
     #[test]
@@ -478,5 +545,38 @@ mod tests {
             panic!("a live lease was fenced");
         };
         assert_eq!(moved.next_attempt_at(), Some(now + Millis::new(7)));
+    }
+
+    #[test]
+    fn a_retry_of_the_undelivered_leaves_alone_what_the_receiver_has() {
+        let now = Timestamp::from_millis(10);
+        let token = AttemptId::from_number(1);
+        let leased = opened().lease(token, now, SPAN).expect("it is due");
+        let ended = |next| match leased.delivery.finish(token, true, next, now) {
+            Finish::Applied(moved) => moved,
+            Finish::Fenced => panic!("a live lease was fenced"),
+        };
+        let wish = Command::RetryUndelivered;
+        let delivered = ended(Next::Deliver);
+        assert_eq!(
+            delivered.command(wish, now),
+            Err(CommandRefused::AlreadyDelivered)
+        );
+        assert!(delivered.command(Command::Retry, now).is_ok());
+        assert_eq!(
+            leased.delivery.command(wish, now),
+            Err(CommandRefused::UnderWay)
+        );
+        let others = [
+            opened(),
+            ended(Next::Fail(Reason::AttemptsExhausted)),
+            ended(Next::Hold(Reason::Uncertain)),
+            ended(Next::Cancel(Reason::EndpointDeleted)),
+        ];
+        for other in others {
+            let retried = other.command(wish, now);
+            assert_eq!(retried, other.command(Command::Retry, now));
+            assert_eq!(retried.map(|moved| moved.trigger), Ok(Trigger::Manual));
+        }
     }
 }

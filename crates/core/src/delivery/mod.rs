@@ -249,7 +249,8 @@ impl State {
 pub struct Budget {
     /// Attempts that do not count.
     pub free_attempts: u32,
-    /// When the maximum age began to run.
+    /// When the maximum age began to run. Of a cancelled delivery, which has no age to watch, the
+    /// moment until when the attempt that was cancelled may run.
     pub since: Timestamp,
 }
 

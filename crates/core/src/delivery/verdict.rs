@@ -107,15 +107,23 @@ pub struct Verdict {
 }
 
 /// Whether a leased delivery is attempted at all.
+///
+/// What has to be held is held before anything else but the endpoint's end is asked: a delivery
+/// that went back to the queue would be sent again, unasked, once its endpoint takes something.
 pub fn before_attempt(facts: &LeaseFacts<'_>) -> Start {
     match facts.standing {
         Standing::Deleted => Start::GiveBack(Next::Cancel(Reason::EndpointDeleted)),
+        Standing::Open | Standing::Paused | Standing::Disabled if facts.must_be_held() => {
+            Start::GiveBack(Next::Hold(Reason::Uncertain))
+        }
         Standing::Disabled => Start::GiveBack(Next::Fail(Reason::EndpointDisabled)),
         Standing::Paused => Start::GiveBack(Next::Retry {
             after: PAUSED_WAIT,
             counts: false,
         }),
-        Standing::Open if facts.lost_before => after_a_lost_attempt(facts),
+        Standing::Open if facts.gone_on_too_long() => {
+            Start::GiveBack(Next::Fail(Reason::AttemptsExhausted))
+        }
         Standing::Open => Start::Attempt,
     }
 }
@@ -139,15 +147,19 @@ pub fn after_attempt(facts: &AttemptFacts<'_>) -> Verdict {
     }
 }
 
-// A delivery whose attempts always take their node down would be recovered for ever, were the lost
-// attempts not held against the policy here: `after_attempt` never ran for them.
-fn after_a_lost_attempt(facts: &LeaseFacts<'_>) -> Start {
-    match facts.on_uncertain {
-        OnUncertain::Hold => Start::GiveBack(Next::Hold(Reason::Uncertain)),
-        OnUncertain::Retry if facts.attempts_spent > facts.retry.max_attempts => {
-            Start::GiveBack(Next::Fail(Reason::AttemptsExhausted))
+impl LeaseFacts<'_> {
+    /// Whether a person has to decide, as nobody knows what became of the attempt before (O5).
+    fn must_be_held(&self) -> bool {
+        match self.on_uncertain {
+            OnUncertain::Hold => self.lost_before,
+            OnUncertain::Retry => false,
         }
-        OnUncertain::Retry => Start::Attempt,
+    }
+
+    // A delivery whose attempts always take their node down would be recovered for ever, were the
+    // lost attempts not held against the policy here: `after_attempt` never ran for them.
+    fn gone_on_too_long(&self) -> bool {
+        self.lost_before && self.attempts_spent > self.retry.max_attempts
     }
 }
 
@@ -406,10 +418,33 @@ mod tests {
             let facts = LeaseFacts {
                 standing,
                 lost_before: true,
-                on_uncertain: OnUncertain::Hold,
                 ..lease_facts(&policy)
             };
             assert_eq!(before_attempt(&facts), Start::GiveBack(next));
+        }
+    }
+
+    #[test]
+    fn o5_a_lost_attempt_is_held_though_its_endpoint_takes_nothing_now() {
+        let policy = three_tries();
+        let hold = Next::Hold(Reason::Uncertain);
+        for (standing, next) in [
+            (Standing::Open, hold),
+            (Standing::Paused, hold),
+            (Standing::Disabled, hold),
+            (Standing::Deleted, Next::Cancel(Reason::EndpointDeleted)),
+        ] {
+            let facts = LeaseFacts {
+                standing,
+                lost_before: true,
+                on_uncertain: OnUncertain::Hold,
+                ..lease_facts(&policy)
+            };
+            assert_eq!(
+                before_attempt(&facts),
+                Start::GiveBack(next),
+                "{standing:?}"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reads a request's key by its source's rule. Pure: the same request gives the same key on every
 //! node and in every process.
 
-use crate::digest::Checksum;
+use crate::digest::{Checksum, Fingerprint};
 use crate::fingerprint::fingerprint;
 use crate::location::{Location, WildPath};
 
@@ -22,6 +22,8 @@ pub enum Extracted {
         checksum: Checksum,
         /// What people know it by, one text for each part.
         parts: Vec<PartText>,
+        /// The body's fingerprint, where the rule binds it to the key (K8).
+        bound: Option<Fingerprint>,
     },
     /// The request has no key; the source's `missing_key` says what follows.
     Missing {
@@ -79,6 +81,7 @@ pub fn extract(
     Extracted::Key {
         checksum: checksum(mode, scope, &parts, bound.as_ref()),
         parts: parts.iter().map(part_text).collect(),
+        bound,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hooklatch_core::config::OnUncertain;
 use hooklatch_core::delivery::attempt::AttemptOutcome;
 use hooklatch_core::delivery::lifecycle::Command;
 use hooklatch_core::delivery::{DeliveryStatus, Lane, Reason, Trigger};
@@ -204,6 +205,79 @@ async fn o5_an_attempt_lost_with_its_process_is_held_or_recovered() {
             (Trigger::Recovery, AttemptOutcome::Delivered),
         ]
     );
+}
+
+#[tokio::test]
+async fn o5_a_lost_attempt_is_held_though_the_engine_is_stopping() {
+    let world = World::new();
+    let receiver = Receiver::start(|_| Reply::Hang).await;
+    let settings = json!({"url": receiver.url("/"), "on_uncertain": "hold"});
+    let (endpoint, _) = world.endpoint(1, settings);
+    let _engine = world.engine();
+    let message = world.event_for(endpoint).await;
+    receiver.has_seen(1).await;
+
+    let after = world.after_a_crash();
+    let unsteady = Unsteady::failing(&after, 0, 0);
+    let engine = after.engine_on(Arc::clone(&unsteady) as Arc<dyn Deliveries>);
+    unsteady.has_leased.cancelled().await;
+    let drain = tokio::spawn(engine.drain(PATIENCE));
+    tokio::task::yield_now().await;
+    unsteady.may_answer.cancel();
+    assert_eq!(drain.await.unwrap(), Drained::Complete);
+    let held = after.delivery(message).await;
+    assert_eq!(held.state.reason(), Some(Reason::Uncertain));
+    assert_eq!(receiver.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn o5_that_an_attempt_was_lost_is_still_known_after_its_lease_was_given_back() {
+    let world = World::new();
+    let receiver = Receiver::start(|_| Reply::Hang).await;
+    let (endpoint, _) = world.endpoint(1, json!({"url": receiver.url("/")}));
+    let _engine = world.engine();
+    let message = world.event_for(endpoint).await;
+    receiver.has_seen(1).await;
+
+    let after = world.after_a_crash();
+    let unsteady = Unsteady::failing(&after, 0, 0);
+    let engine = after.engine_on(Arc::clone(&unsteady) as Arc<dyn Deliveries>);
+    unsteady.has_leased.cancelled().await;
+    let drain = tokio::spawn(engine.drain(PATIENCE));
+    tokio::task::yield_now().await;
+    unsteady.may_answer.cancel();
+    assert_eq!(drain.await.unwrap(), Drained::Complete);
+    let given_back = after.delivery(message).await;
+    assert_eq!(given_back.state.status(), DeliveryStatus::Pending);
+    after.directory.change(endpoint, |endpoint| {
+        endpoint.on_uncertain = OnUncertain::Hold;
+    });
+    let _engine = after.engine();
+    let held = after.delivery_with(message, DeliveryStatus::Held).await;
+    assert_eq!(held.state.reason(), Some(Reason::Uncertain));
+    assert_eq!(receiver.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn o4_a_lease_is_counted_from_before_the_store_was_asked_for_it() {
+    let world = World::new();
+    let receiver = Receiver::answering(200).await;
+    let (endpoint, _) = world.endpoint(1, json!({"url": receiver.url("/")}));
+    let message = world.event_for(endpoint).await;
+    let unsteady = Unsteady::failing(&world, 0, 0);
+    let _engine = world.engine_on(Arc::clone(&unsteady) as Arc<dyn Deliveries>);
+    unsteady.has_leased.cancelled().await;
+    // The store's clock stands still, so that what passes here is the engine's own measure.
+    let leased_at = Instant::now();
+    while leased_at.elapsed() < Duration::from_millis(20) {
+        tokio::task::yield_now().await;
+    }
+    unsteady.may_answer.cancel();
+    world
+        .delivery_with(message, DeliveryStatus::Delivered)
+        .await;
+    let attempt = world.attempts(message).await.remove(0);
+    assert!(attempt.started_at.since(world.now()) >= Millis::new(20));
 }
 
 #[tokio::test]

@@ -45,8 +45,6 @@ pub(crate) struct Tally {
     pub events: u64,
     /// Calls that providers and the shop's own program made to the gateway.
     pub calls: u64,
-    /// Deliveries that reached the shop.
-    pub visits: u64,
     /// Effects of all events.
     pub effects: u64,
     /// Deliveries that the shop recognised by their `webhook-id` and skipped.
@@ -117,7 +115,6 @@ impl Book {
         };
         for entry in inner.events.values().filter(|entry| entry.expected) {
             tally.events += 1;
-            tally.visits += u64::from(entry.visits);
             tally.effects += u64::from(entry.effects);
             tally.skipped += u64::from(entry.skipped);
             tally.other_ids += entry.webhook_ids.len().saturating_sub(1) as u64;
@@ -190,7 +187,7 @@ mod tests {
         deliver(&book, "a", "msg_1");
         assert_eq!(book.visit("a", "msg_2"), 2);
         let tally = book.tally();
-        assert_eq!((tally.twice, tally.other_ids, tally.visits), (0, 1, 2));
+        assert_eq!((tally.twice, tally.other_ids), (0, 1));
         assert!(!tally.is_clean());
     }
 

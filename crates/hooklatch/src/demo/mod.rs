@@ -119,8 +119,8 @@ async fn build(arguments: &DemoArgs, events: usize, teller: &Teller) -> Result<W
     let payments = make_source(&gateway, &endpoint, "payments", "stripe", PAYMENTS_SECRET).await?;
     let code = make_source(&gateway, &endpoint, "code-host", "github", CODE_HOST_SECRET).await?;
     teller.say(&format!(
-        "A shop listens on {}. It checks every signature and does the work of a webhook-id once,\n\
-         \x20        but one visit in four it fails: it answers 500, drops the connection, or is too slow.",
+        "A shop listens on {}. It checks every signature and does the work of a webhook-id once, \
+         but one visit in four goes wrong: it answers 500, drops the connection, or is too slow.",
         receiver.url
     ));
     let providers = Providers {
@@ -189,8 +189,9 @@ async fn make_source(
 /// The providers send, the shop's program sends, and in the middle of it the gateway is killed.
 async fn traffic(world: &mut World, events: &[Event], teller: &Teller) -> Result<Sends, Failure> {
     teller.say(&format!(
-        "A payment provider (it signs as Stripe does) and a code host (as GitHub does) send {} events.\n\
-         \x20        Some answers get lost, so these events come again; some come from eight machines at once.",
+        "A payment provider (it signs as Stripe does) and a code host (as GitHub does) send {} \
+         events. Some answers get lost, so these events come again; some come from eight machines \
+         at once.",
         events.len()
     ));
     let before = orders(world, 0..ORDERS).await?;
@@ -207,8 +208,8 @@ async fn traffic(world: &mut World, events: &[Event], teller: &Teller) -> Result
     let reached = reached.expect("the providers are still there");
     world.gateway.kill()?;
     teller.say(&format!(
-        "kill -9: the gateway dies after {reached} acknowledged events, in the middle of its work.\n\
-         \x20        The providers meet a closed door and go on trying; so does the shop's own program."
+        "kill -9: the gateway dies after {reached} acknowledged events, in the middle of its \
+         work. The providers meet a closed door and go on trying; so does the shop's own program."
     ));
     let during = orders(world, ORDERS..2 * ORDERS);
     let (restarted, during) = {
@@ -265,14 +266,14 @@ async fn repetitions(
     ));
     world.providers.send_again(&again).await?;
     teller.say(&format!(
-        "The shop's program had sent {} orders, each of them twice under one Idempotency-Key:\n\
-         \x20        {} second calls were answered with the first one's message, and sent nothing.",
+        "The shop's program had sent {} orders, each of them twice under one Idempotency-Key: \
+         {} second calls were answered with the first one's message, and sent nothing.",
         orders.orders, orders.replayed
     ));
     let (client, endpoint) = (&world.gateway.client, &world.endpoint.id);
     let refusal = producer::contradict(client, endpoint, 0, &world.book).await?;
     teller.say(&format!(
-        "It sends another total under the key of order-0, and is refused:\n         409 {refusal}"
+        "It sends another total under the key of order-0, and is refused: 409, {refusal}"
     ));
     Ok(())
 }

@@ -119,7 +119,7 @@ fn push(number: u32) -> Event {
         id,
         kind: "push",
         provider: Provider::CodeHost,
-        habit: if number % 2 == 0 {
+        habit: if number.is_multiple_of(2) {
             Habit::Once
         } else {
             Habit::ResentLater

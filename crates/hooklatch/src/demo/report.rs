@@ -3,6 +3,8 @@
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
+use hooklatch_client::{Cause, Trigger};
+
 use super::book::Tally;
 use super::counts::Counts;
 
@@ -44,7 +46,7 @@ fn rows(tally: &Tally, counts: &Counts) -> Vec<(String, u64, &'static str)> {
         ),
     ];
     for (cause, count) in &counts.duplicates {
-        rows.push((format!("    {cause}"), *count, ""));
+        rows.push((format!("    {cause}"), *count, why_it_came(*cause)));
     }
     rows.push(row(
         "  conflicts",
@@ -57,7 +59,7 @@ fn rows(tally: &Tally, counts: &Counts) -> Vec<(String, u64, &'static str)> {
     let attempts = counts.attempts.values().sum();
     rows.push(row("attempts", attempts, "to deliver, by trigger:"));
     for (trigger, count) in &counts.attempts {
-        rows.push((format!("    {trigger}"), *count, ""));
+        rows.push((format!("    {trigger}"), *count, why_it_was_made(*trigger)));
     }
     rows.extend([
         row("effects", tally.effects, "work that the shop did"),
@@ -74,11 +76,33 @@ fn rows(tally: &Tally, counts: &Counts) -> Vec<(String, u64, &'static str)> {
     rows
 }
 
+const fn why_it_came(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Concurrent => "before the first had been answered",
+        Cause::ProducerRetry => "the shop's program said it again",
+        Cause::ProviderRetry => "by the provider's own schedule",
+        Cause::ProviderResend => "a person had it sent again",
+        Cause::SecondRoute => "through another source",
+        Cause::Unknown => "the provider does not say why",
+        Cause::Other => "",
+    }
+}
+
+const fn why_it_was_made(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::First => "",
+        Trigger::Retry => "the one before failed",
+        Trigger::Manual => "a person asked for it",
+        Trigger::Replay => "a replay asked for it",
+        Trigger::Redrive => "a duplicate of a failed one asked for it",
+        Trigger::Recovery => "the one before ended with the process",
+        Trigger::Other => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use hooklatch_client::{Cause, Trigger};
 
     use super::*;
 
@@ -87,7 +111,6 @@ mod tests {
         let tally = Tally {
             events: 3,
             calls: 9,
-            visits: 5,
             effects: 3,
             skipped: 1,
             ..Tally::default()
@@ -101,27 +124,27 @@ mod tests {
             attempts: BTreeMap::from([(Trigger::First, 3), (Trigger::Recovery, 2)]),
         };
         insta::assert_snapshot!(table(&tally, &counts), @r"
-        ┌────────────────────┬───────┬──────────────────────────────────┐
-        │                    ┆ count ┆                                  │
-        ╞════════════════════╪═══════╪══════════════════════════════════╡
-        │ business events    ┆     3 ┆ each should happen once          │
-        │ calls made         ┆     9 ┆ some met a gateway that was down │
-        │ arrivals           ┆     8 ┆ as the gateway logged them       │
-        │   accepted         ┆     3 ┆ became a message                 │
-        │   duplicates       ┆     4 ┆ recognised, by cause:            │
-        │     concurrent     ┆     3 ┆                                  │
-        │     unknown        ┆     1 ┆                                  │
-        │   conflicts        ┆     1 ┆ a used key, another payload: 409 │
-        │ attempts           ┆     5 ┆ to deliver, by trigger:          │
-        │     first          ┆     3 ┆                                  │
-        │     recovery       ┆     2 ┆                                  │
-        │ effects            ┆     3 ┆ work that the shop did           │
-        │ repeats skipped    ┆     1 ┆ the shop knew their webhook-id   │
-        │ second webhook-ids ┆     0 ┆ must be 0                        │
-        │ bad signatures     ┆     0 ┆ must be 0                        │
-        │ lost               ┆     0 ┆ must be 0                        │
-        │ twice              ┆     0 ┆ must be 0                        │
-        └────────────────────┴───────┴──────────────────────────────────┘
+        ┌────────────────────┬───────┬───────────────────────────────────────┐
+        │                    ┆ count ┆                                       │
+        ╞════════════════════╪═══════╪═══════════════════════════════════════╡
+        │ business events    ┆     3 ┆ each should happen once               │
+        │ calls made         ┆     9 ┆ some met a gateway that was down      │
+        │ arrivals           ┆     8 ┆ as the gateway logged them            │
+        │   accepted         ┆     3 ┆ became a message                      │
+        │   duplicates       ┆     4 ┆ recognised, by cause:                 │
+        │     concurrent     ┆     3 ┆ before the first had been answered    │
+        │     unknown        ┆     1 ┆ the provider does not say why         │
+        │   conflicts        ┆     1 ┆ a used key, another payload: 409      │
+        │ attempts           ┆     5 ┆ to deliver, by trigger:               │
+        │     first          ┆     3 ┆                                       │
+        │     recovery       ┆     2 ┆ the one before ended with the process │
+        │ effects            ┆     3 ┆ work that the shop did                │
+        │ repeats skipped    ┆     1 ┆ the shop knew their webhook-id        │
+        │ second webhook-ids ┆     0 ┆ must be 0                             │
+        │ bad signatures     ┆     0 ┆ must be 0                             │
+        │ lost               ┆     0 ┆ must be 0                             │
+        │ twice              ┆     0 ┆ must be 0                             │
+        └────────────────────┴───────┴───────────────────────────────────────┘
         ");
         assert_eq!(verdict(&tally), "3 business events: lost 0, twice 0");
     }

@@ -123,7 +123,7 @@ impl Gateway {
 
 fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
     let clock = Arc::new(SystemClock);
-    let store = SqliteStore::open(&settings.data_dir, clock, &Options::default());
+    let store = SqliteStore::open(&settings.data_dir, clock, Options::default());
     let store = store.map_err(|error| Failure::failed("the gateway cannot start", error))?;
     Ok(store)
 }

@@ -7,7 +7,7 @@ mod keyfile;
 mod logs;
 pub(crate) mod settings;
 
-use crate::cli::ServeArgs;
+use crate::cli::{Cli, ServeArgs};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use gateway::Gateway;
@@ -18,6 +18,9 @@ pub(crate) async fn run(arguments: Box<ServeArgs>) -> Result<(), Failure> {
     let settings = Settings::gather(*arguments, |name| std::env::var(name).ok())
         .map_err(|error| Failure::Usage(error.to_string()))?;
     logs::start(&settings)?;
+    for name in unknown_variables() {
+        tracing::warn!("the environment variable {name} means nothing to hooklatch");
+    }
     let mut signals = Signals::listen()
         .map_err(|error| Failure::failed("the gateway cannot listen to signals", error))?;
     let mut gateway = tokio::select! {
@@ -49,4 +52,13 @@ pub(crate) async fn run(arguments: Box<ServeArgs>) -> Result<(), Failure> {
              next start".into(),
         )),
     }
+}
+
+/// A misspelt variable would otherwise go unnoticed, and its default with it.
+fn unknown_variables() -> Vec<String> {
+    let known = Cli::variables();
+    std::env::vars_os()
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("HOOKLATCH_") && !known.contains(name))
+        .collect()
 }

@@ -14,7 +14,10 @@ use serde::Deserialize;
 
 use super::file::{FileError, FileSettings};
 use crate::cli::ServeArgs;
+use crate::connect::API_KEY_VARIABLE;
 
+/// The environment variable that holds the key which seals stored secrets.
+pub(crate) const ENCRYPTION_KEY_VARIABLE: &str = "HOOKLATCH_ENCRYPTION_KEY";
 const LISTEN: &str = "127.0.0.1:8420";
 const DATA_DIR: &str = "hooklatch-data";
 const LOG: &str = "info";
@@ -71,8 +74,8 @@ impl Settings {
             None => FileSettings::default(),
         };
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let api_key = given("HOOKLATCH_API_KEY").map(Secret::new).or(file.api_key);
-        let encryption_key = given("HOOKLATCH_ENCRYPTION_KEY")
+        let api_key = given(API_KEY_VARIABLE).map(Secret::new).or(file.api_key);
+        let encryption_key = given(ENCRYPTION_KEY_VARIABLE)
             .map(Secret::new)
             .or(file.encryption_key);
         let listen = arguments.listen.or(file.listen);

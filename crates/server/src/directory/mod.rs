@@ -1,34 +1,33 @@
 //! The configuration in memory: read for every request, changed one at a time.
 //!
 //! A change is decided on the snapshot of the moment, stored, and only then seen by requests. Where
-//! another node has changed the same thing meanwhile, the store says so; then the configuration is
+//! something else is stored than the snapshot says, the store notices; then the configuration is
 //! loaded anew and the change is decided once more.
 
 mod document;
 mod engine;
+mod keeper;
 mod snapshot;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use hooklatch_core::address::Reach;
 use hooklatch_core::config::Making;
 use hooklatch_core::delivery::Lane;
 use hooklatch_core::ids::{EndpointId, ProjectId};
 use hooklatch_core::seal::SealingKey;
-use hooklatch_store::{ConfigKind, Expected, Saved, Store, StoreError};
+use hooklatch_store::{ConfigKind, Store, StoreError};
 
 pub use document::Document;
 pub use snapshot::{Gate, ReadySource, Snapshot, SnapshotError};
 
 use crate::problem::Problem;
+use keeper::{Keeper, Stored};
 
 /// The configuration.
 pub struct Directory {
-    store: Arc<dyn Store>,
-    sealing_key: SealingKey,
+    keeper: Arc<Keeper>,
     reach: Reach,
-    snapshot: RwLock<Arc<Snapshot>>,
-    changes: tokio::sync::Mutex<()>,
 }
 
 /// Why the configuration cannot be opened.
@@ -60,12 +59,7 @@ pub struct Deciding<'a> {
     pub making: Making<'a>,
 }
 
-enum Stored {
-    Done(Vec<(Document, i64)>),
-    Stale,
-}
-
-/// Once more after another node was faster; twice in a row is more than chance.
+/// Once more after something was not as it was known; twice in a row is more than chance.
 const TRIES: usize = 3;
 
 impl Directory {
@@ -78,23 +72,19 @@ impl Directory {
     ) -> Result<Arc<Self>, OpenError> {
         let snapshot = load(&store, &sealing_key).await?;
         Ok(Arc::new(Self {
-            store,
-            sealing_key,
+            keeper: Keeper::new(store, sealing_key, snapshot),
             reach,
-            snapshot: RwLock::new(Arc::new(snapshot)),
-            changes: tokio::sync::Mutex::new(()),
         }))
     }
 
     /// The configuration now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        let snapshot = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&snapshot)
+        self.keeper.snapshot()
     }
 
     /// What secrets are sealed with.
     pub fn sealing_key(&self) -> &SealingKey {
-        &self.sealing_key
+        &self.keeper.sealing_key
     }
 
     /// How far endpoints may reach.
@@ -103,78 +93,51 @@ impl Directory {
     }
 
     /// Carries out a change of a project's configuration. `decide` may be asked again, on a newer
-    /// snapshot; it does nothing but decide.
+    /// snapshot; it does nothing but decide. Once decided, the change is carried out to its end,
+    /// though the caller may hang up.
     pub async fn change<T: Send>(
         &self,
         project: ProjectId,
         decide: impl Fn(Deciding<'_>) -> Result<Change<T>, Problem> + Send + Sync,
     ) -> Result<T, Problem> {
-        let _one_at_a_time = self.changes.lock().await;
+        let Keeper {
+            store, sealing_key, ..
+        } = &*self.keeper;
+        let mut turn = self.keeper.turn().await;
+        let mut obstacle = None;
         for _ in 0..TRIES {
-            let numbers = [self.store.mint().await?, self.store.mint().await?];
+            let numbers = [store.mint().await?, store.mint().await?];
             let snapshot = self.snapshot();
             let change = decide(Deciding {
                 snapshot: &snapshot,
                 numbers,
                 making: Making {
                     project,
-                    now: self.store.now(),
+                    now: store.now(),
                     reach: self.reach,
-                    sealing_key: &self.sealing_key,
+                    sealing_key,
                     random: &mut fill,
                 },
             })?;
-            if let Stored::Done(stored) = self.save(&snapshot, change.documents).await? {
-                self.swap(snapshot.with(stored, &self.sealing_key))?;
-                return Ok(change.answer);
+            let carried_out = self.keeper.carry_out(turn, snapshot, change.documents);
+            let (same_turn, stored) = carried_out.await?;
+            match stored {
+                Stored::Done => return Ok(change.answer),
+                Stored::Refused(problem) => return Err(problem),
+                Stored::Outdated(problem) => obstacle = Some(problem),
             }
-            self.swap(self.loaded().await)?;
+            turn = same_turn;
         }
-        Err(Problem::unavailable(
-            "others change the configuration at this moment; nothing was changed, \
-             repeating is safe",
-        ))
-    }
-
-    async fn save(&self, snapshot: &Snapshot, documents: Vec<Document>) -> Result<Stored, Problem> {
-        let mut stored = Vec::with_capacity(documents.len());
-        for document in documents {
-            let revision = snapshot.revision(document.place());
-            let expected = revision.map_or(Expected::Nothing, Expected::Revision);
-            match self.store.save(document.record(), expected).await? {
-                Saved::Done { revision } => stored.push((document, revision)),
-                Saved::NameTaken => return Err(name_taken(&document)),
-                Saved::Stale => return Ok(Stored::Stale),
-            }
-        }
-        Ok(Stored::Done(stored))
-    }
-
-    async fn loaded(&self) -> Result<Snapshot, SnapshotError> {
-        match load(&self.store, &self.sealing_key).await {
-            Ok(snapshot) => Ok(snapshot),
-            Err(OpenError::Snapshot(error)) => Err(error),
-            // What is known stays in use; the next try will meet the store's error itself.
-            Err(OpenError::Store(_)) => Ok(Snapshot::clone(&self.snapshot())),
-        }
-    }
-
-    fn swap(&self, next: Result<Snapshot, SnapshotError>) -> Result<(), Problem> {
-        let next = next.map_err(|error| {
-            tracing::error!(%error, "the configuration cannot be used");
-            Problem::internal()
-        })?;
-        let mut snapshot = self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *snapshot = Arc::new(next);
-        Ok(())
+        Err(obstacle.expect("each try that did not end it met an obstacle"))
     }
 
     /// Lets what waits for an endpoint learn at once how the endpoint stands now.
     pub async fn hasten(&self, endpoint: EndpointId) -> Result<(), Problem> {
-        Ok(self.store.hasten(Lane::of_endpoint(endpoint)).await?)
+        Ok(self
+            .keeper
+            .store
+            .hasten(Lane::of_endpoint(endpoint))
+            .await?)
     }
 }
 

@@ -308,11 +308,22 @@ impl Snapshot {
             .filter(|connection| connection.project == project && connection.deleted_at.is_none())
     }
 
+    /// Whether a project has an endpoint, or had it.
+    pub fn knew_endpoint(&self, project: ProjectId, id: EndpointId) -> bool {
+        let known = self.endpoints.get(&id);
+        known.is_some_and(|ready| ready.endpoint().project == project)
+    }
+
     /// A living endpoint of any project.
     pub(super) fn any_endpoint(&self, id: EndpointId) -> Option<&Arc<ReadyEndpoint>> {
         self.endpoints
             .get(&id)
             .filter(|ready| ready.endpoint().deleted_at.is_none())
+    }
+
+    /// Whether both are of the same documents.
+    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+        self.revisions == other.revisions
     }
 
     pub(super) fn revision(&self, place: (ConfigKind, i64)) -> Option<i64> {

@@ -72,10 +72,12 @@ pub(super) fn one(admission: &Admission, source: &Source) -> Response {
 pub(super) fn batch(admissions: &[Admission], source: &Source) -> Response {
     let outcomes: Vec<Outcome> = admissions.iter().map(outcome_of).collect();
     let has = |wanted| outcomes.iter().any(|one| one.outcome == wanted);
-    let outcome = match (outcomes.is_empty(), has(RequestOutcome::Accepted)) {
-        (true, _) | (_, true) => RequestOutcome::Accepted,
-        (false, false) if has(RequestOutcome::Duplicate) => RequestOutcome::Duplicate,
-        (false, false) => RequestOutcome::Conflict,
+    let outcome = if has(RequestOutcome::Accepted) {
+        RequestOutcome::Accepted
+    } else if has(RequestOutcome::Duplicate) {
+        RequestOutcome::Duplicate
+    } else {
+        RequestOutcome::Conflict
     };
     let body = json!({"outcome": outcome, "data": outcomes});
     let mut answer = with_own_response(source, || serde_json::to_vec(&body));

@@ -8,10 +8,14 @@ use hooklatch_core::fingerprint::Fingerprint;
 use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
 use hooklatch_core::json::differing_pointers;
 use hooklatch_core::key::Body;
-use hooklatch_store::StoreError;
+use hooklatch_store::{MessageView, StoreError};
 
 use super::Seen;
 use crate::app::App;
+use crate::heavy;
+
+/// Payloads that are compared with their originals' for one request.
+const COMPARISONS_PER_REQUEST: usize = 16;
 
 /// What a caller learns of a conflict.
 pub(crate) struct Difference {
@@ -19,7 +23,8 @@ pub(crate) struct Difference {
     pub original_fingerprint: Option<Fingerprint>,
     /// The refused one's.
     pub fingerprint: Option<Fingerprint>,
-    /// JSON pointers to what differs; none where one of the two is no JSON.
+    /// JSON pointers to what differs; none where one of the two is no JSON, or where it was not
+    /// worked out.
     pub pointers: Option<Vec<String>>,
 }
 
@@ -45,57 +50,137 @@ impl Pair {
     }
 }
 
-/// Works out what differs, keeps it with the request, and says it.
-pub(crate) async fn difference(
-    app: &App,
-    repeat: &Repeat,
-    seen: &Seen,
-) -> Result<Difference, StoreError> {
-    work_out(app, &Pair::of(repeat), seen).await
+/// Works out what differs for one request that is refused, all its items together: bounded, as the
+/// caller waits for it and others wait behind it.
+pub(crate) struct Comparer<'a> {
+    app: &'a App,
+    originals: Originals<'a>,
+    left: usize,
 }
 
-/// Works out what differs and keeps it with the request, while the caller is answered. Waits only
-/// while many others are being worked out.
-pub(crate) async fn keep_difference(app: &App, repeat: &Repeat, seen: Seen) {
-    let pair = Pair::of(repeat);
-    let turn = app.comparisons().acquire_owned().await;
+impl<'a> Comparer<'a> {
+    pub(crate) fn new(app: &'a App) -> Self {
+        Self {
+            app,
+            originals: Originals { app, last: None },
+            left: COMPARISONS_PER_REQUEST,
+        }
+    }
+
+    /// Works out what differs, keeps it with the request, and says it. Where the request has had
+    /// its share, or many others are being worked out, the pointers stay unknown.
+    pub(crate) async fn difference(
+        &mut self,
+        repeat: &Repeat,
+        seen: &Seen,
+    ) -> Result<Difference, StoreError> {
+        let pair = Pair::of(repeat);
+        let turn = match self.left {
+            0 => None,
+            _ => self.app.comparisons().try_acquire_owned().ok(),
+        };
+        let original = self.originals.of(&pair).await?;
+        let pointers = match (original, &turn) {
+            (Some(original), Some(_)) => {
+                self.left -= 1;
+                compare(self.app, &pair, original, seen).await?
+            }
+            (_, None) | (None, _) => None,
+        };
+        Ok(Difference {
+            original_fingerprint: original.map(|original| original.message.fingerprint),
+            fingerprint: pair.fingerprint,
+            pointers,
+        })
+    }
+}
+
+/// Works out what differs and keeps it with each request, while the caller is answered. What
+/// exceeds one request's share, or comes while many others are being worked out, is left out: the
+/// answer must not wait, and a flood must not pile up behind it.
+pub(crate) fn keep_differences<'r>(app: &App, differing: impl Iterator<Item = (&'r Repeat, Seen)>) {
+    let pairs: Vec<(Pair, Seen)> = differing
+        .take(COMPARISONS_PER_REQUEST)
+        .map(|(repeat, seen)| (Pair::of(repeat), seen))
+        .collect();
+    if pairs.is_empty() {
+        return;
+    }
+    let Ok(turn) = app.comparisons().try_acquire_owned() else {
+        return;
+    };
     let app = app.clone();
     tokio::spawn(async move {
-        if let Err(error) = work_out(&app, &pair, &seen).await {
-            let id = pair.request;
-            tracing::warn!(%id, %error, "what differs in a payload was not kept with its request");
+        let mut originals = Originals {
+            app: &app,
+            last: None,
+        };
+        for (pair, seen) in &pairs {
+            if let Err(error) = keep_one(&mut originals, pair, seen).await {
+                let id = pair.request;
+                tracing::warn!(%id, %error, "what differs in a payload was not kept with its request");
+            }
         }
         drop(turn);
     });
 }
 
-async fn work_out(app: &App, pair: &Pair, seen: &Seen) -> Result<Difference, StoreError> {
-    let original = app.store().message(pair.project, pair.original).await?;
-    let pointers = original.as_ref().and_then(|original| {
-        let content_type = original.envelope.header("content-type");
-        pointers(
-            (content_type, &original.body),
-            (seen.content_type.as_deref(), &seen.body),
-        )
-    });
-    if let Some(pointers) = &pointers {
-        app.store()
-            .keep_diff(pair.request, pointers.clone())
-            .await?;
+async fn keep_one(
+    originals: &mut Originals<'_>,
+    pair: &Pair,
+    seen: &Seen,
+) -> Result<(), StoreError> {
+    let app = originals.app;
+    if let Some(original) = originals.of(pair).await? {
+        compare(app, pair, original, seen).await?;
     }
-    Ok(Difference {
-        original_fingerprint: original.map(|original| original.message.fingerprint),
-        fingerprint: pair.fingerprint,
-        pointers,
-    })
+    Ok(())
 }
 
-type Typed<'a> = (Option<&'a str>, &'a [u8]);
+/// The originals of one request's items. The last one is kept, since what repeats within a request
+/// mostly repeats the same.
+struct Originals<'a> {
+    app: &'a App,
+    last: Option<MessageView>,
+}
 
-/// None where one of the two is no JSON.
-fn pointers(original: Typed<'_>, other: Typed<'_>) -> Option<Vec<String>> {
-    let original = Body::understand(original.0, original.1);
-    let other = Body::understand(other.0, other.1);
+impl Originals<'_> {
+    async fn of(&mut self, pair: &Pair) -> Result<Option<&MessageView>, StoreError> {
+        let known = self.last.as_ref().map(|view| view.message.id);
+        if known != Some(pair.original) {
+            self.last = self
+                .app
+                .store()
+                .message(pair.project, pair.original)
+                .await?;
+        }
+        Ok(self.last.as_ref())
+    }
+}
+
+/// Keeps and says what differs; none where one of the two is no JSON.
+async fn compare(
+    app: &App,
+    pair: &Pair,
+    original: &MessageView,
+    seen: &Seen,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let original = Seen {
+        content_type: original.envelope.header("content-type").map(str::to_owned),
+        body: original.body.clone(),
+    };
+    let (length, seen) = (original.body.len() + seen.body.len(), seen.clone());
+    let pointers = heavy::over(length, move || pointers(&original, &seen)).await;
+    if let Some(pointers) = &pointers {
+        let kept = app.store().keep_diff(pair.request, pointers.clone());
+        kept.await?;
+    }
+    Ok(pointers)
+}
+
+fn pointers(original: &Seen, other: &Seen) -> Option<Vec<String>> {
+    let original = Body::understand(original.content_type.as_deref(), &original.body);
+    let other = Body::understand(other.content_type.as_deref(), &other.body);
     Some(differing_pointers(
         original.json()?.root(),
         other.json()?.root(),

@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 mod difference;
 mod refusal;
+mod share;
 
 use std::sync::Arc;
 
@@ -22,19 +23,23 @@ use hooklatch_core::message::Envelope;
 use hooklatch_core::time::Timestamp;
 use hooklatch_core::token::token_hash;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-pub(crate) use difference::{Difference, difference, keep_difference};
+pub(crate) use difference::{Comparer, Difference, keep_differences};
 pub(crate) use refusal::RefusalLog;
+pub(crate) use share::SourceShares;
 
 use crate::app::App;
-use crate::body;
+use crate::body::{self, Whole};
 use crate::directory::Gate;
+use crate::heavy;
 use crate::problem::{Kind, Problem};
 use refusal::Refusal;
 
 /// How long a sender shall wait while its source is paused, in seconds.
 const PAUSE_SECONDS: u32 = 30;
+/// How long a sender shall wait while its source has its share of requests, in seconds.
+const BUSY_SECONDS: u32 = 1;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -47,6 +52,10 @@ async fn ingest(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some((gate, rest)) = gate_of(&app, parts.uri.path()) else {
         return unknown_token().into_response();
+    };
+    // Where there is no room, there is none for a log either.
+    let Some(_place) = app.source_shares().enter(gate.ready.source.id) else {
+        return too_many().into_response();
     };
     let arrived = Arrived {
         received_at: app.store().now(),
@@ -71,6 +80,12 @@ fn gate_of<'p>(app: &App, path: &'p str) -> Option<(Gate, &'p str)> {
 fn unknown_token() -> Problem {
     let detail = "no source has this ingest URL; copy the URL from GET /v1/sources";
     Problem::new(Kind::NotFound, detail)
+}
+
+fn too_many() -> Problem {
+    let detail = "too many requests to this ingest URL are under way; nothing was recorded, \
+                  repeating is safe";
+    Problem::new(Kind::TooManyRequests, detail).retry_after(BUSY_SECONDS)
 }
 
 fn envelope(parts: &Parts, rest: &str) -> Envelope {
@@ -115,9 +130,12 @@ impl Arrived {
             Ok(bytes_max) => bytes_max,
             Err(problem) => return Err(self.refused_before_verification(problem)),
         };
-        // The share of memory is held until the answer: the store holds the bytes as long.
-        let (bytes, _share) = match body::read(body, bytes_max, &self.app).await {
-            Ok(whole) => (whole.bytes, whole.share),
+        let whole = match body::read(body, bytes_max, &self.app).await {
+            Ok(whole) => whole,
+            // Where there is no room, there is none for a log either.
+            Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                return Err(Refusal::because_of(problem));
+            }
             Err(problem) => return Err(self.refused_before_verification(problem)),
         };
         let Self {
@@ -126,10 +144,16 @@ impl Arrived {
             envelope,
             received_at,
         } = self;
-        let received = gate
-            .ready
-            .intake
-            .receive(envelope, bytes, received_at, &gate.routes);
+        let length = whole.bytes.len();
+        let look = move || {
+            let Whole { bytes, share } = whole;
+            let intake = &gate.ready.intake;
+            let received = intake.receive(envelope, bytes, received_at, &gate.routes);
+            (received, gate, share)
+        };
+        // The share of memory goes with the bytes, and is held until the answer: the store holds
+        // them as long.
+        let (received, gate, _share) = heavy::over(length, look).await;
         let envelope = received.envelope;
         match received.outcome {
             // A store that cannot take the event cannot take the refusal either (C8).
@@ -182,21 +206,16 @@ async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem
             let admissions = app.store().admit(vec![*arrival]).await?;
             let admission = the_only(admissions);
             if let Some(refused) = answer::conflict(&admission) {
-                let difference = difference(app, refused, &seen).await?;
+                let difference = Comparer::new(app).difference(refused, &seen).await?;
                 return Err(answer::conflict_problem(&admission, difference));
             }
-            note_difference(app, &admission, seen).await;
+            note_differences(app, [(&admission, seen)]);
             Ok(answer::one(&admission, source))
         }
         Asked::Batch(arrivals) => {
             let seen: Vec<Seen> = arrivals.iter().map(Seen::of).collect();
-            let admissions = match arrivals.is_empty() {
-                true => Vec::new(),
-                false => app.store().admit(arrivals).await?,
-            };
-            for (admission, seen) in admissions.iter().zip(seen) {
-                note_difference(app, admission, seen).await;
-            }
+            let admissions = app.store().admit(arrivals).await?;
+            note_differences(app, admissions.iter().zip(seen));
             Ok(answer::batch(&admissions, source))
         }
     }
@@ -209,6 +228,7 @@ fn the_only(admissions: Vec<Admission>) -> Admission {
 }
 
 /// What is remembered of an arrival while the store has it, to compare it with its original.
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub content_type: Option<String>,
     pub body: Bytes,
@@ -223,8 +243,7 @@ impl Seen {
     }
 }
 
-async fn note_difference(app: &App, admission: &Admission, seen: Seen) {
-    if let Some(repeat) = answer::differing(admission) {
-        keep_difference(app, repeat, seen).await;
-    }
+fn note_differences<'a>(app: &App, seen: impl IntoIterator<Item = (&'a Admission, Seen)>) {
+    let differing = |(admission, seen)| Some((answer::differing(admission)?, seen));
+    keep_differences(app, seen.into_iter().filter_map(differing));
 }

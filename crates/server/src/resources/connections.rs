@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{Connection, ConnectionInput, ConnectionPlace, Scope};
@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, Snapshot};
 use crate::json::ApiJson;
+use crate::path::Id;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Router<App> {
@@ -75,11 +76,7 @@ async fn list(
     page(asked, newest_first, |connection| connection.id, show).map(Json)
 }
 
-async fn show(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Read)?;
     let snapshot = app.directory().snapshot();
     Ok(Json(find(&snapshot, &caller, &id)?.public()))
@@ -88,7 +85,7 @@ async fn show(
 async fn patch(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     ApiJson(patch): ApiJson<Value>,
 ) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Manage)?;
@@ -100,11 +97,7 @@ async fn patch(
     Ok(Json(changed.await?.public()))
 }
 
-async fn delete(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     caller.require(Scope::Manage)?;
     let deleted = app.directory().change(caller.project, |deciding| {
         let existing = find(deciding.snapshot, &caller, &id)?;

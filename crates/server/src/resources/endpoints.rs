@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{
@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, Snapshot, fill};
 use crate::json::ApiJson;
+use crate::path::Id;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Router<App> {
@@ -42,7 +43,7 @@ async fn create(
     let made = app.directory().change(caller.project, |deciding| {
         built(input.clone(), None, deciding)
     });
-    Ok((StatusCode::CREATED, Json(shown_once(made.await?))))
+    Ok((StatusCode::CREATED, Json(shown_once(&app, made.await?))))
 }
 
 async fn upsert(
@@ -65,7 +66,7 @@ async fn upsert(
         })
     });
     let (status, built) = saved.await?;
-    Ok((status, Json(shown_once(built))))
+    Ok((status, Json(shown_once(&app, built))))
 }
 
 async fn list(
@@ -76,30 +77,28 @@ async fn list(
     caller.require(Scope::Read)?;
     let snapshot = app.directory().snapshot();
     let newest_first = snapshot.endpoints(caller.project).rev();
-    let show = |ready: &&Arc<ReadyEndpoint>| Ok(ready.endpoint().public());
+    let show =
+        |ready: &&Arc<ReadyEndpoint>| Ok(ready.endpoint().public(app.directory().sealing_key()));
     page(asked, newest_first, |ready| ready.endpoint().id, show).map(Json)
 }
 
-async fn show(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Read)?;
     let snapshot = app.directory().snapshot();
-    Ok(Json(find(&snapshot, &caller, &id)?.public()))
+    let endpoint = find(&snapshot, &caller, &id)?;
+    Ok(Json(endpoint.public(app.directory().sealing_key())))
 }
 
 async fn patch(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     ApiJson(patch): ApiJson<Value>,
 ) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Manage)?;
     let changed = app.directory().change(caller.project, |deciding| {
         let existing = find(deciding.snapshot, &caller, &id)?.clone();
-        let input = EndpointInput::patched(&existing, patch.clone())?;
+        let input = EndpointInput::patched(&existing, patch.clone(), deciding.making.sealing_key)?;
         let change = built(input, Some(&existing), deciding)?;
         Ok(Change {
             documents: change.documents,
@@ -110,14 +109,10 @@ async fn patch(
     if was_paused && !built.endpoint.paused {
         app.directory().hasten(built.endpoint.id).await?;
     }
-    Ok(Json(shown_once(built)))
+    Ok(Json(shown_once(&app, built)))
 }
 
-async fn delete(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     caller.require(Scope::Manage)?;
     let deleted = app.directory().change(caller.project, |deciding| {
         let endpoint = find(deciding.snapshot, &caller, &id)?;
@@ -147,53 +142,48 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn pause(
-    state: State<App>,
-    caller: Caller,
-    id: Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let paused = altered(state, caller, id, |endpoint, deciding| {
+async fn pause(State(app): State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
+    let paused = altered(&app, caller, id, |endpoint, deciding| {
         endpoint.paused = true;
         endpoint.updated_at = deciding.making.now;
     });
-    Ok(Json(paused.await?.public()))
+    Ok(Json(paused.await?.public(app.directory().sealing_key())))
 }
 
-async fn resume(
-    State(app): State<App>,
-    caller: Caller,
-    id: Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let resumed = altered(State(app.clone()), caller, id, |endpoint, deciding| {
+async fn resume(State(app): State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
+    let resumed = altered(&app, caller, id, |endpoint, deciding| {
         endpoint.resume(deciding.making.now);
     });
     let endpoint = resumed.await?;
     app.directory().hasten(endpoint.id).await?;
-    Ok(Json(endpoint.public()))
+    Ok(Json(endpoint.public(app.directory().sealing_key())))
 }
 
 async fn rotate_secret(
-    state: State<App>,
+    State(app): State<App>,
     caller: Caller,
-    id: Path<String>,
+    id: Id,
 ) -> Result<Json<Value>, Problem> {
     let mut random = [0; 32];
     fill(&mut random);
     let secret = SigningSecret::generate_hmac(random);
-    let rotated = altered(state, caller, id, |endpoint, deciding| {
+    let rotated = altered(&app, caller, id, |endpoint, deciding| {
         endpoint.rotate_secret(&secret, &mut deciding.making);
     });
     let endpoint = rotated.await?;
-    Ok(Json(shown_once(BuiltEndpoint {
-        endpoint,
-        secret: Some(secret.to_text()),
-    })))
+    Ok(Json(shown_once(
+        &app,
+        BuiltEndpoint {
+            endpoint,
+            secret: Some(secret.to_text()),
+        },
+    )))
 }
 
 async fn altered(
-    State(app): State<App>,
+    app: &App,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     alter: impl Fn(&mut Endpoint, &mut Deciding<'_>) + Send + Sync,
 ) -> Result<Endpoint, Problem> {
     caller.require(Scope::Manage)?;
@@ -241,8 +231,8 @@ fn find<'s>(snapshot: &'s Snapshot, caller: &Caller, id: &str) -> Result<&'s End
 }
 
 /// What `GET` shows, and a secret that was made now, which is shown this once.
-fn shown_once(built: BuiltEndpoint) -> Value {
-    let mut shown = built.endpoint.public();
+fn shown_once(app: &App, built: BuiltEndpoint) -> Value {
+    let mut shown = built.endpoint.public(app.directory().sealing_key());
     if let Some(secret) = &built.secret {
         shown["secret"] = json!(Secret::expose(secret));
     }

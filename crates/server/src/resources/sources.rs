@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{
-    Connection, Group, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace,
+    Connection, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace,
 };
 use hooklatch_core::ids::{GroupId, SourceId};
 use http::{HeaderMap, StatusCode, header};
@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, ReadySource, Snapshot, name_taken};
 use crate::json::ApiJson;
+use crate::path::Id;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Router<App> {
@@ -84,7 +85,7 @@ async fn list(
 async fn show(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Read)?;
@@ -96,7 +97,7 @@ async fn show(
 async fn patch(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     headers: HeaderMap,
     ApiJson(patch): ApiJson<Value>,
 ) -> Result<Json<Value>, Problem> {
@@ -109,11 +110,7 @@ async fn patch(
     shown(&app, &headers, &source.await?).map(Json)
 }
 
-async fn delete(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     caller.require(Scope::Manage)?;
     let deleted = app.directory().change(caller.project, |deciding| {
         let source = find(deciding.snapshot, &caller, &id)?;
@@ -152,7 +149,7 @@ async fn delete(
 async fn pause(
     state: State<App>,
     caller: Caller,
-    id: Path<String>,
+    id: Id,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     set_paused(state, caller, id, headers, true).await
@@ -161,7 +158,7 @@ async fn pause(
 async fn resume(
     state: State<App>,
     caller: Caller,
-    id: Path<String>,
+    id: Id,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     set_paused(state, caller, id, headers, false).await
@@ -170,7 +167,7 @@ async fn resume(
 async fn set_paused(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     headers: HeaderMap,
     paused: bool,
 ) -> Result<Json<Value>, Problem> {
@@ -200,17 +197,12 @@ fn built(
 ) -> Result<Change<Source>, Problem> {
     let [new_source, new_group] = deciding.numbers;
     let project = deciding.making.project;
-    let members = |group: &Group| {
-        let mut others = deciding
-            .snapshot
-            .sources(project)
-            .map(|ready| &ready.source);
-        let itself = existing.map(|source| source.id);
-        let count = others
-            .by_ref()
-            .filter(|source| source.group == Some(group.id) && Some(source.id) != itself);
-        count.count()
-    };
+    let itself = existing.map(|source| source.id);
+    let sources = deciding.snapshot.sources(project);
+    let others: Vec<&Source> = sources
+        .map(|ready| &ready.source)
+        .filter(|source| Some(source.id) != itself)
+        .collect();
     let group = input.group_name().map(|name| {
         let known = deciding
             .snapshot
@@ -219,7 +211,7 @@ fn built(
         let known = known.map(|group| &**group);
         GroupFacts {
             existing: known,
-            other_members: known.map_or(0, members),
+            others: &others,
             new_id: GroupId::from_number(new_group),
         }
     });

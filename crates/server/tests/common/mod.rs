@@ -105,6 +105,24 @@ impl Gateway {
         bootstrap(&directory, Some(&key))
             .await
             .expect("the first start succeeds");
+        Self::serving(store, directory, settings, limits).await
+    }
+
+    /// Another process over the same store.
+    pub async fn another_node(&self) -> Self {
+        let settings = self.app.settings().clone();
+        let sealing_key = SealingKey::from_bytes([7; 32]);
+        let opened = Directory::open(self.store.clone(), sealing_key, settings.reach).await;
+        let directory = opened.expect("the store opened before");
+        Self::serving(self.store.clone(), directory, settings, Limits::default()).await
+    }
+
+    async fn serving(
+        store: Arc<MemoryStore>,
+        directory: Arc<Directory>,
+        settings: Settings,
+        limits: Limits,
+    ) -> Self {
         let app = App::new(store.clone(), directory, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener
@@ -222,15 +240,15 @@ impl Gateway {
 
 /// Waits until something holds, which others bring about; fails after five seconds.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    loop {
-        if let Some(found) = look().await {
-            return found;
+    let found = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            looks.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
         }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "it did not happen within 5 s"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(5), found).await;
+    found.expect("it did not happen within 5 s")
 }

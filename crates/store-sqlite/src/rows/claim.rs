@@ -1,6 +1,6 @@
 //! The row of a claim, in the table of its generation.
 
-use hooklatch_core::claim::{Claim, ClaimKey};
+use hooklatch_core::claim::{Claim, Scope};
 use hooklatch_core::fingerprint::Fingerprint;
 use hooklatch_core::ids::{MessageId, ProjectId};
 use hooklatch_core::key::Checksum;
@@ -28,6 +28,10 @@ pub(crate) struct Tables {
     delete_parts: String,
     everything: String,
 }
+
+/// Claims of a generation that are looked at for one part: a part that a million keys share (a
+/// customer's id) must not make a million reads.
+const WITH_PART_MAX: usize = 1_000;
 
 /// Where a claim stands in the unique index: short hashes, so that the index is small. Rows hold
 /// the full key and scope, and who reads compares them.
@@ -76,7 +80,7 @@ impl Tables {
                 "DELETE FROM claims_{g} WHERE key = ?1 AND place = ?2 AND variant = ?3"
             ),
             insert_part: format!("INSERT OR IGNORE INTO parts_{g} VALUES (?1, ?2)"),
-            with_part: format!("SELECT key FROM parts_{g} WHERE hash = ?1"),
+            with_part: format!("SELECT key FROM parts_{g} WHERE hash = ?1 LIMIT {WITH_PART_MAX}"),
             by_place: format!("{select} WHERE key = ?1 AND place = ?2"),
             by_key: format!("{select} WHERE key = ?1"),
             first: format!("{select} ORDER BY id LIMIT ?1"),
@@ -104,14 +108,15 @@ impl Tables {
         &self,
         db: &Connection,
         place: Place,
-        key: &ClaimKey,
+        checksum: &Checksum,
+        scope: &Scope,
     ) -> Result<Vec<Claim>, Fault> {
         let mut statement = db.prepare_cached(&self.by_place)?;
         let mut rows = statement.query(params![place.key.to_bytes().as_slice(), place.scope])?;
         let mut claims = Vec::new();
         while let Some(row) = rows.next()? {
             let claim = decode(row)?.claim;
-            if claim.checksum == key.checksum && claim.scope == key.scope {
+            if claim.checksum == *checksum && claim.scope == *scope {
                 claims.push(claim);
             }
         }

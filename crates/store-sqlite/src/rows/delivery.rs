@@ -109,20 +109,25 @@ pub(crate) fn of_message(
     db: &Connection,
     message: MessageId,
     following: i64,
+    status: Option<DeliveryStatus>,
 ) -> Result<Vec<Delivery>, Fault> {
     let first = message.number();
+    let status = status.map(DeliveryStatus::code);
     let mut deliveries = Vec::new();
     if following > 0 {
-        let sql = select!("WHERE id > ?1 AND id <= ?2 ORDER BY id");
+        let sql = select!("WHERE id > ?1 AND id <= ?2 AND (?3 IS NULL OR status = ?3) ORDER BY id");
         let mut statement = db.prepare_cached(sql)?;
-        let mut rows = statement.query([first, first + following])?;
+        let mut rows = statement.query(params![first, first + following, status])?;
         while let Some(row) = rows.next()? {
             deliveries.push(decode(row)?);
         }
     }
-    let sql = select!("WHERE id IN (SELECT delivery FROM strays WHERE message = ?1) ORDER BY id");
+    let sql = select!(
+        "WHERE id IN (SELECT delivery FROM strays WHERE message = ?1) \
+         AND (?2 IS NULL OR status = ?2) ORDER BY id"
+    );
     let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([first])?;
+    let mut rows = statement.query(params![first, status])?;
     while let Some(row) = rows.next()? {
         deliveries.push(decode(row)?);
     }

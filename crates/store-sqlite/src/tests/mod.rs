@@ -3,6 +3,7 @@
 mod bounds;
 mod file;
 mod generations;
+mod lanes;
 mod rollback;
 mod rows;
 

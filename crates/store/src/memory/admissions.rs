@@ -256,19 +256,30 @@ impl State {
             return self.refuse_release(project, id);
         };
         let original = &self.messages[&original].message;
-        match release(&stored.request, original, input, &mut self.mint) {
+        let claims = self.claims_of(&stored.request);
+        match release(&stored.request, original, &claims, input, &mut self.mint) {
             Err(refused) => ReleaseOutcome::Refused(refused),
-            Ok((request, message, deliveries)) => {
+            Ok(released) => {
                 let envelope = Arc::clone(&stored.envelope);
-                self.put_message(&message, &envelope, &body);
-                self.put_deliveries(&deliveries);
+                self.put_message(&released.message, &envelope, &body);
+                self.put_deliveries(&released.deliveries);
+                self.put_claims(released.claim.as_slice(), input.now);
                 self.requests
                     .get_mut(&id)
                     .expect("it was just read")
-                    .request = request;
-                ReleaseOutcome::Released(message.id)
+                    .request = released.request;
+                ReleaseOutcome::Released(released.message.id)
             }
         }
+    }
+
+    fn claims_of(&self, request: &Request) -> Vec<Claim> {
+        let Some(key) = &request.key else {
+            return Vec::new();
+        };
+        let claims = self.claims.get(&key.checksum).into_iter().flatten();
+        let own = claims.filter(|claim| claim.scope == key.scope);
+        own.cloned().collect()
     }
 
     /// Why a request without an original can be neither released nor discarded.

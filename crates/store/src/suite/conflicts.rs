@@ -1,10 +1,13 @@
 //! C6 and D4: another payload under a known key, and a person's word on it.
 
 use hooklatch_core::admission::{OnConflict, ReleaseInput, ReleaseRefused};
+use hooklatch_core::claim::{Scope, SendTarget};
 use hooklatch_core::ids::RequestId;
 use hooklatch_core::message::{Effect, Origin, RequestOutcome};
+use hooklatch_core::time::Millis;
+use hooklatch_core::window::Window;
 
-use super::world::{PROJECT, STRANGER, assert_effect, destination};
+use super::world::{Call, PROJECT, STRANGER, assert_effect, destination, endpoint};
 use super::{Fixture, World};
 use crate::ReleaseOutcome;
 
@@ -101,6 +104,98 @@ pub fn c6_quarantine_holds_until_a_person_releases<F: Fixture>() {
     assert_eq!(view.message.origin, Origin::Released);
     assert_eq!(view.message.original_message_id, Some(original));
     assert_eq!(world.request(held.id).released_message_id, Some(released));
+}
+
+/// C6 and D4: a provider that repeats what is held makes several held requests of one event.
+pub fn c6_what_was_released_is_known_and_is_not_released_again<F: Fixture>() {
+    let mut world = World::<F>::new();
+    let original = world.accepted(quarantined(&world, 1));
+    let held = world.repeated(quarantined(&world, 2));
+    let retried = world.repeated(quarantined(&world, 2));
+    let other = world.repeated(quarantined(&world, 3));
+    let ReleaseOutcome::Released(released) = release(&world, held.id) else {
+        panic!("a held request can be released");
+    };
+    let again = ReleaseOutcome::Refused(ReleaseRefused::AlreadyReleased);
+    assert_eq!(release(&world, retried.id), again);
+    assert_effect(&world.request(retried.id), Effect::Held);
+    assert_eq!(discard(&world, retried.id), ReleaseOutcome::Discarded);
+    world.fixture.crash();
+    for (n, message) in [(2, released), (1, original)] {
+        let repeat = world.repeated(quarantined(&world, n));
+        assert_eq!(repeat.outcome, RequestOutcome::Duplicate, "payload {n}");
+        assert_eq!(repeat.original_message_id, Some(message), "payload {n}");
+        assert!(!repeat.payload_differs);
+    }
+    let ReleaseOutcome::Released(_) = release(&world, other.id) else {
+        panic!("another payload is another event");
+    };
+    assert_eq!(world.lease().len(), 3);
+}
+
+/// C4 and D4: a released payload is known for as long as its key is, and no longer.
+pub fn c4_a_release_does_not_extend_the_window<F: Fixture>() {
+    let world = World::<F>::new();
+    let minute = |n| quarantined(&world, n).window(Window::Seconds(60));
+    world.accepted(minute(1));
+    let held = world.repeated(minute(2));
+    world.advance(Millis::from_seconds(59));
+    assert!(matches!(
+        release(&world, held.id),
+        ReleaseOutcome::Released(_)
+    ));
+    world.repeated(minute(2));
+    world.advance(Millis::from_seconds(1));
+    world.accepted(minute(2));
+}
+
+fn quarantined<F: Fixture>(world: &World<F>, n: u32) -> Call {
+    let call = world.inbound("k", &format!(r#"{{"n":{n}}}"#));
+    call.on_conflict(OnConflict::Quarantine)
+}
+
+/// D4.
+pub fn d4_what_would_go_nowhere_stays_held<F: Fixture>() {
+    let world = World::<F>::new();
+    world.accepted(quarantined(&world, 1));
+    let held = world.repeated(quarantined(&world, 2));
+    let store = world.store();
+    let nowhere = ReleaseInput {
+        destinations: [].into(),
+        now: store.now(),
+    };
+    let refused = world.fixture.wait(store.release(PROJECT, held.id, nowhere));
+    assert_eq!(
+        refused.expect("the store is available"),
+        ReleaseOutcome::Refused(ReleaseRefused::NoRoute)
+    );
+    assert_effect(&world.request(held.id), Effect::Held);
+    assert!(matches!(
+        release(&world, held.id),
+        ReleaseOutcome::Released(_)
+    ));
+}
+
+/// C6 and D4.
+pub fn d4_a_released_conflict_goes_without_the_originals_headers<F: Fixture>() {
+    let world = World::<F>::new();
+    let target = SendTarget::Endpoint(endpoint(1));
+    let call = |n: u32| {
+        let scope = Scope::Send(PROJECT, target.clone());
+        let mut call = world.call(scope, "k", &format!(r#"{{"n":{n}}}"#));
+        call.arrival.extra_headers = vec![("x-of".to_owned(), n.to_string())];
+        call
+    };
+    let original = world.accepted(call(1));
+    for (n, headers) in [(1, 1), (2, 0)] {
+        let repeat = world.repeated(call(n));
+        let ReleaseOutcome::Released(released) = release(&world, repeat.id) else {
+            panic!("payload {n} can be released");
+        };
+        let message = world.message(released).message;
+        assert_eq!(message.original_message_id, Some(original));
+        assert_eq!(message.extra_headers.len(), headers, "payload {n}");
+    }
 }
 
 /// C6.

@@ -178,6 +178,30 @@ pub fn a_person_retries_what_has_ended<F: Fixture>() {
     assert_eq!(foreign, Commanded::NotFound);
 }
 
+/// Whoever retries many deliveries at once does not send again what was delivered meanwhile.
+pub fn a_retry_of_the_undelivered_spares_what_was_delivered_meanwhile<F: Fixture>() {
+    let mut world = World::<F>::new();
+    let id = world.accepted(world.inbound("k", "{}").to(&[1, 2]));
+    let [first, second] = &world.lease()[..] else {
+        panic!("there are two deliveries");
+    };
+    world.finish(first, Next::Deliver);
+    world.finish(second, Next::Fail(Reason::AttemptsExhausted));
+    let wish = Command::RetryUndelivered;
+    let refused = command(&world, PROJECT, first.delivery.id, wish);
+    assert_eq!(
+        refused,
+        Commanded::Refused(CommandRefused::AlreadyDelivered)
+    );
+    commanded(&world, second.delivery.id, wish);
+    world.fixture.crash();
+    let lease = world.lease_one();
+    assert_eq!(lease.delivery.id, second.delivery.id);
+    assert_eq!(lease.delivery.trigger, Trigger::Manual);
+    world.finish(&lease, Next::Deliver);
+    assert_eq!(world.statuses(id), [DeliveryStatus::Delivered; 2]);
+}
+
 /// A person may call off what has not ended.
 pub fn a_person_cancels_what_has_not<F: Fixture>() {
     let mut world = World::<F>::new();

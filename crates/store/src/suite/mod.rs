@@ -78,6 +78,10 @@ macro_rules! contract {
             c6_reject_creates_nothing
             c6_quarantine_holds_until_a_person_releases
             c6_quarantine_holds_until_a_person_discards
+            c6_what_was_released_is_known_and_is_not_released_again
+            c4_a_release_does_not_extend_the_window
+            d4_what_would_go_nowhere_stays_held
+            d4_a_released_conflict_goes_without_the_originals_headers
             c6_the_difference_is_kept
             d4_a_suppressed_request_is_released_once
             d4_what_is_no_duplicate_cannot_be_released
@@ -128,6 +132,7 @@ macro_rules! contract {
             a_retry_that_does_not_count_leaves_the_budget
             a_held_delivery_waits_for_a_person
             a_person_retries_what_has_ended
+            a_retry_of_the_undelivered_spares_what_was_delivered_meanwhile
             a_person_cancels_what_has_not
             hasten_makes_a_lane_due
             someone_is_woken_when_something_becomes_due

@@ -1,3 +1,5 @@
+//! What a connection may say, and what it is told when it may not.
+
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};
@@ -52,6 +54,10 @@ fn every_bad_field_is_named_at_once() {
             vec!["/rules"],
         ),
         (
+            json!({"name": "c", "event_types": ["*"], "endpoint_id": somewhere, "paused": true}),
+            vec!["/paused"],
+        ),
+        (
             json!({"source_id": "ep_1", "rule": []}),
             vec!["/rule", "/source_id"],
         ),
@@ -69,11 +75,11 @@ fn a_patch_may_turn_a_source_into_event_types() {
     let mut world = World::new();
     let connection = world.connection(json!({
         "name": "c", "source_id": SourceId::from_number(5),
-        "endpoint_id": EndpointId::from_number(6), "paused": true,
+        "endpoint_id": EndpointId::from_number(6), "paused": false,
     }));
     let input = ConnectionInput::patched(&connection, json!({"event_types": ["*"]})).unwrap();
     let changed = world.try_connection(input, Some(&connection)).unwrap();
     assert!(matches!(changed.from, Origin::EventTypes(_)));
     assert_eq!(changed.id, connection.id);
-    assert!(changed.paused);
+    assert!(!changed.paused);
 }

@@ -1,9 +1,12 @@
+//! What an endpoint may say, what stays secret, and what a patch leaves alone.
+
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};
 use crate::config::{Disabled, Endpoint, EndpointInput, Record};
 use crate::limits::LIVE_SECRETS_MAX;
 use crate::retry::Strategy;
+use crate::seal::SealingKey;
 use crate::signature::SigningSecret;
 use crate::time::Millis;
 
@@ -12,7 +15,7 @@ fn an_endpoint_has_a_default_for_everything_but_its_name_and_address() {
     let mut world = World::new();
     let endpoint = world.endpoint(json!({}));
     assert_eq!(
-        endpoint.public(),
+        endpoint.public(&world.sealing_key),
         json!({
             "id": "ep_0000000000001",
             "project_id": "prj_0000000000001",
@@ -52,7 +55,7 @@ fn every_bad_field_is_named_at_once() {
             "url": "http://169.254.169.254/latest", "tenant": "", "secret": "short",
             "timeout_seconds": 0, "environment": "e".repeat(65), "method": "GET",
             "headers": {"bad name": "v", "x-empty": "", "X-Two": "a", "x-two": "b"},
-            "retry": {"max_attempts": 0}, "rate_limit": {"burst": 0, "concurrency": 0},
+            "retry": {"max_attempts": 0}, "rate_limit": {"per_second": 5, "burst": 9, "concurrency": 0},
         })),
         [
             "/secret",
@@ -64,7 +67,7 @@ fn every_bad_field_is_named_at_once() {
             "/url",
             "/tenant",
             "/timeout_seconds",
-            "/rate_limit/burst",
+            "/rate_limit/per_second",
             "/rate_limit/burst",
             "/rate_limit/concurrency",
             "/environment",
@@ -112,7 +115,7 @@ fn o1_reserved_headers_are_named_and_not_refused() {
     let endpoint = world.endpoint(json!({"headers": headers}));
     assert_eq!(endpoint.warnings.len(), 1);
     assert!(endpoint.warnings[0].contains("Webhook-Id"));
-    assert_eq!(endpoint.public()["headers"], headers);
+    assert_eq!(endpoint.public(&world.sealing_key)["headers"], headers);
 }
 
 #[test]
@@ -125,7 +128,13 @@ fn o1_a_secret_is_made_shown_once_and_kept_sealed() {
     assert!(secret.expose().starts_with("whsec_"));
     let stored = built.endpoint.to_stored();
     assert!(!stored.contains(secret.expose()));
-    assert!(!built.endpoint.public().to_string().contains("whsec_"));
+    assert!(
+        !built
+            .endpoint
+            .public(&world.sealing_key)
+            .to_string()
+            .contains("whsec_")
+    );
     let opened = Endpoint::from_stored(&stored).unwrap();
     assert_eq!(opened, built.endpoint);
     let live = opened
@@ -134,7 +143,12 @@ fn o1_a_secret_is_made_shown_once_and_kept_sealed() {
     assert_eq!(live.len(), 1);
     assert_eq!(live[0].to_text(), secret);
 
-    let input = EndpointInput::patched(&built.endpoint, json!({"tenant": "acme"})).unwrap();
+    let input = EndpointInput::patched(
+        &built.endpoint,
+        json!({"tenant": "acme"}),
+        &world.sealing_key,
+    )
+    .unwrap();
     let changed = world.try_endpoint(input, Some(&built.endpoint)).unwrap();
     assert_eq!(changed.secret, None);
     assert_eq!(changed.endpoint.secrets, built.endpoint.secrets);
@@ -189,7 +203,7 @@ fn o7_a_patch_to_another_strategy_leaves_the_old_numbers_behind() {
     let mut world = World::new();
     let endpoint = world.endpoint(json!({"retry": {"schedule_seconds": [1, 2]}}));
     let patch = json!({"retry": {"strategy": "fixed", "base_seconds": 9}});
-    let input = EndpointInput::patched(&endpoint, patch).unwrap();
+    let input = EndpointInput::patched(&endpoint, patch, &world.sealing_key).unwrap();
     let retry = input.retry.unwrap();
     assert_eq!(retry.strategy, Strategy::Fixed { base_seconds: 9 });
     assert_eq!(retry.max_attempts, 3);
@@ -200,9 +214,12 @@ fn a_patch_adds_and_removes_single_headers() {
     let mut world = World::new();
     let endpoint = world.endpoint(json!({"headers": {"x-a": "1", "x-b": "2"}, "tenant": "acme"}));
     let patch = json!({"headers": {"x-a": null, "x-c": "3"}, "tenant": null});
-    let input = EndpointInput::patched(&endpoint, patch).unwrap();
+    let input = EndpointInput::patched(&endpoint, patch, &world.sealing_key).unwrap();
     let changed = world.try_endpoint(input, Some(&endpoint)).unwrap().endpoint;
-    assert_eq!(changed.public()["headers"], json!({"x-b": "2", "x-c": "3"}));
+    assert_eq!(
+        changed.public(&world.sealing_key)["headers"],
+        json!({"x-b": "2", "x-c": "3"})
+    );
     assert_eq!(changed.tenant, None);
     assert_eq!(changed.id, endpoint.id);
 }
@@ -215,11 +232,69 @@ fn d2_a_change_does_not_enable_an_endpoint_but_resume_does() {
         at: world.now,
         reason: "answered 410".to_owned(),
     });
-    let input = EndpointInput::patched(&endpoint, json!({"tenant": "acme"})).unwrap();
+    let input =
+        EndpointInput::patched(&endpoint, json!({"tenant": "acme"}), &world.sealing_key).unwrap();
     let mut changed = world.try_endpoint(input, Some(&endpoint)).unwrap().endpoint;
-    assert_eq!(changed.public()["disabled"]["reason"], "answered 410");
-    let refused = EndpointInput::patched(&changed, json!({"disabled": null})).unwrap_err();
+    assert_eq!(
+        changed.public(&world.sealing_key)["disabled"]["reason"],
+        "answered 410"
+    );
+    let refused = EndpointInput::patched(&changed, json!({"disabled": null}), &world.sealing_key)
+        .unwrap_err();
     assert_eq!(pointers(refused), ["/disabled"]);
     changed.resume(world.now);
     assert!(changed.disabled.is_none() && !changed.paused);
+}
+
+#[test]
+fn the_values_of_headers_are_sealed_and_secret_ones_are_masked() {
+    let mut world = World::new();
+    let headers = json!({"Authorization": "Bearer hush", "X-Team": "team-red"});
+    let endpoint = world.endpoint(json!({"headers": headers}));
+    let stored = endpoint.to_stored();
+    assert!(
+        !stored.contains("hush") && !stored.contains("team-red"),
+        "{stored}"
+    );
+    let shown = json!({"Authorization": "***", "X-Team": "team-red"});
+    assert_eq!(endpoint.public(&world.sealing_key)["headers"], shown);
+    let read = Endpoint::from_stored(&stored).unwrap();
+    assert_eq!(
+        opened(&read, &world),
+        ["Authorization: Bearer hush", "X-Team: team-red"]
+    );
+
+    let lost = SealingKey::from_bytes([8; 32]);
+    assert!(read.open_headers(&lost).is_err());
+    let masked = json!({"Authorization": "***", "X-Team": "***"});
+    assert_eq!(read.public(&lost)["headers"], masked);
+}
+
+#[test]
+fn a_mask_that_is_sent_back_keeps_the_value() {
+    let mut world = World::new();
+    let headers = json!({"Authorization": "Bearer hush", "X-Key": "old", "X-Team": "red"});
+    let endpoint = world.endpoint(json!({"headers": headers}));
+    let patch = json!({"headers": {"X-Key": "new", "X-Team": "blue"}});
+    let input = EndpointInput::patched(&endpoint, patch, &world.sealing_key).unwrap();
+    let patched = world.try_endpoint(input, Some(&endpoint)).unwrap().endpoint;
+    let expected = ["Authorization: Bearer hush", "X-Key: new", "X-Team: blue"];
+    assert_eq!(opened(&patched, &world), expected);
+
+    let put = json!({"name": "shop", "url": "https://shop.example/hook",
+                     "headers": {"authorization": "***", "x-team": "***"}});
+    let input = EndpointInput::from_json(put.clone()).unwrap();
+    let replaced = world.try_endpoint(input, Some(&patched)).unwrap().endpoint;
+    let expected = ["authorization: Bearer hush", "x-team: blue"];
+    assert_eq!(opened(&replaced, &world), expected);
+
+    let nothing_to_keep = ["/headers/authorization", "/headers/x-team"];
+    assert_eq!(world.refused_endpoint(put), nothing_to_keep);
+}
+
+/// Each header as a line, in the order in which they are kept.
+fn opened(endpoint: &Endpoint, world: &World) -> Vec<String> {
+    let headers = endpoint.open_headers(&world.sealing_key).unwrap();
+    let line = |(name, value)| format!("{name}: {value}");
+    headers.into_iter().map(line).collect()
 }

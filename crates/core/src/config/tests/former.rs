@@ -1,3 +1,5 @@
+//! C7: how a changed rule is remembered, and for how long.
+
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};

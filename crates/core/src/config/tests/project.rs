@@ -1,3 +1,5 @@
+//! Projects and API keys.
+
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};

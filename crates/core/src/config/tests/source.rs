@@ -1,3 +1,5 @@
+//! What a source may say, what its provider adds, and what it is warned of.
+
 use serde_json::json;
 
 use crate::config::testing::World;

@@ -1,3 +1,5 @@
+//! How a source keeps, changes and hides its verifier.
+
 use serde_json::{Value, json};
 
 use crate::config::testing::{World, pointers};

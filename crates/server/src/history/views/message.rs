@@ -1,9 +1,7 @@
-//! A message as the API shows it.
+//! A message.
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hooklatch_core::admission::Accepted;
 use hooklatch_core::delivery::{Delivery, DeliveryStatus, Reason, message_status};
 use hooklatch_core::fingerprint::Fingerprint;
@@ -11,11 +9,15 @@ use hooklatch_core::ids::{
     ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId, RequestId, SourceId,
 };
 use hooklatch_core::key::Checksum;
-use hooklatch_core::message::{Direction, Envelope, Message};
+use hooklatch_core::message::{Direction, Envelope, Message, Origin, RequestOutcome};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::MessageView;
 use serde::Serialize;
-use serde_json::value::RawValue;
+
+use super::{Concealment, Payload, Shown};
+
+/// Deliveries of one message that a list carries; the record of its own has all.
+pub const DELIVERIES_LISTED_MAX: usize = 100;
 
 /// A message record.
 #[derive(Debug, Serialize)]
@@ -31,31 +33,24 @@ pub struct MessageRecord<'a> {
     pub event_type: Option<&'a str>,
     pub idempotency_key: Option<&'a str>,
     pub checksum: Option<Checksum>,
+    pub unkeyed: bool,
     pub fingerprint: Fingerprint,
     pub outcome: &'static str,
+    pub origin: Origin,
     pub status: &'static str,
     pub duplicates: u64,
+    pub original_message_id: Option<MessageId>,
     pub suspected_duplicate: bool,
     pub suspected_duplicate_of: Option<MessageId>,
-    pub original_message_id: Option<MessageId>,
     pub payload: Payload<'a>,
-    pub payload_encoding: &'static str,
+    pub payload_encoding: Option<&'static str>,
+    pub payload_bytes: usize,
+    pub payload_truncated: bool,
     pub headers: BTreeMap<&'a str, String>,
     pub received_at: Timestamp,
     pub deliveries: Vec<DeliveryLine>,
+    pub deliveries_total: usize,
     pub warnings: &'a [String],
-}
-
-/// A payload: as JSON where it is JSON, as the sender wrote it.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Payload<'a> {
-    /// The JSON text.
-    Json(&'a RawValue),
-    /// Any other text.
-    Text(&'a str),
-    /// What is no text, in base64.
-    Base64(String),
 }
 
 /// A delivery as it stands in its message's record.
@@ -71,32 +66,57 @@ pub struct DeliveryLine {
     pub reason: Option<Reason>,
 }
 
+/// The record of a message of the send API, which has no source whose verifier hides anything.
+pub fn message_record(view: &MessageView) -> MessageRecord<'_> {
+    MessageRecord::of(view)
+}
+
+/// What a record is made of.
+struct Parts<'a> {
+    message: &'a Message,
+    envelope: &'a Envelope,
+    body: &'a [u8],
+    deliveries: &'a [Delivery],
+    duplicates: u64,
+}
+
 impl<'a> MessageRecord<'a> {
-    /// The record of a message that a store shows.
+    /// The whole record of a message of the send API.
     pub fn of(view: &'a MessageView) -> Self {
-        let duplicates = view.duplicates;
-        Self::new(
-            &view.message,
-            &view.envelope,
-            &view.body,
-            &view.deliveries,
-            duplicates,
-        )
+        Self::shown(view, Shown::Whole, &Concealment::default())
     }
 
-    /// The record of a message that was accepted just now.
+    /// The whole record of a message of the send API that was accepted just now.
     pub fn of_accepted(accepted: &'a Accepted, envelope: &'a Envelope, body: &'a [u8]) -> Self {
-        Self::new(&accepted.message, envelope, body, &accepted.deliveries, 0)
+        let parts = Parts {
+            message: &accepted.message,
+            envelope,
+            body,
+            deliveries: &accepted.deliveries,
+            duplicates: 0,
+        };
+        Self::new(&parts, Shown::Whole, &Concealment::default())
     }
 
-    fn new(
-        message: &'a Message,
-        envelope: &'a Envelope,
-        body: &'a [u8],
-        deliveries: &[Delivery],
-        duplicates: u64,
-    ) -> Self {
-        let (payload, payload_encoding) = payload(body);
+    /// The record of any message.
+    pub fn shown(view: &'a MessageView, shown: Shown, concealment: &Concealment) -> Self {
+        let parts = Parts {
+            message: &view.message,
+            envelope: &view.envelope,
+            body: &view.body,
+            deliveries: &view.deliveries,
+            duplicates: view.duplicates,
+        };
+        Self::new(&parts, shown, concealment)
+    }
+
+    fn new(parts: &Parts<'a>, shown: Shown, concealment: &Concealment) -> Self {
+        let message = parts.message;
+        let payload = Payload::of(parts.body, shown);
+        let listed = match shown {
+            Shown::Whole => parts.deliveries.len(),
+            Shown::Listed => DELIVERIES_LISTED_MAX,
+        };
         Self {
             id: message.id,
             project_id: message.project_id,
@@ -108,18 +128,28 @@ impl<'a> MessageRecord<'a> {
             event_type: message.event_type.as_deref(),
             idempotency_key: message.key.as_ref().map(|key| key.text.as_str()),
             checksum: message.key.as_ref().map(|key| key.checksum),
+            unkeyed: message.key.is_none(),
             fingerprint: message.fingerprint,
-            outcome: "accepted",
-            status: status(message, deliveries),
-            duplicates,
+            outcome: RequestOutcome::Accepted.as_str(),
+            origin: message.origin,
+            status: status(message, parts.deliveries),
+            duplicates: parts.duplicates,
+            original_message_id: message.original_message_id,
             suspected_duplicate: message.suspected_duplicate_of.is_some(),
             suspected_duplicate_of: message.suspected_duplicate_of,
-            original_message_id: message.original_message_id,
+            payload_encoding: payload.encoding(),
+            payload_truncated: matches!(payload, Payload::LeftOut),
             payload,
-            payload_encoding,
-            headers: headers(message, envelope),
+            payload_bytes: parts.body.len(),
+            headers: headers(message, parts.envelope, concealment),
             received_at: message.received_at,
-            deliveries: deliveries.iter().map(DeliveryLine::of).collect(),
+            deliveries: parts
+                .deliveries
+                .iter()
+                .take(listed)
+                .map(DeliveryLine::of)
+                .collect(),
+            deliveries_total: parts.deliveries.len(),
             warnings: &message.warnings,
         }
     }
@@ -139,34 +169,8 @@ impl DeliveryLine {
     }
 }
 
-fn payload(body: &[u8]) -> (Payload<'_>, &'static str) {
-    if let Ok(raw) = serde_json::from_slice::<&RawValue>(body) {
-        return (Payload::Json(raw), "json");
-    }
-    match std::str::from_utf8(body) {
-        Ok(text) => (Payload::Text(text), "text"),
-        Err(_) => (Payload::Base64(STANDARD.encode(body)), "base64"),
-    }
-}
-
-/// What arrived with an inbound message; what the caller added to an outbound one.
-fn headers<'a>(message: &'a Message, envelope: &'a Envelope) -> BTreeMap<&'a str, String> {
-    let lines = match message.direction {
-        Direction::Inbound => &envelope.headers,
-        Direction::Outbound => &message.extra_headers,
-    };
-    let mut headers: BTreeMap<&str, String> = BTreeMap::new();
-    for (name, value) in lines {
-        let line = headers.entry(name).or_default();
-        if !line.is_empty() {
-            line.push_str(", ");
-        }
-        line.push_str(value);
-    }
-    headers
-}
-
-fn status(message: &Message, deliveries: &[Delivery]) -> &'static str {
+/// The status of a message: that of its deliveries, else why there are none.
+pub(crate) fn status(message: &Message, deliveries: &[Delivery]) -> &'static str {
     let statuses: Vec<_> = deliveries
         .iter()
         .map(|delivery| delivery.state.status())
@@ -175,5 +179,17 @@ fn status(message: &Message, deliveries: &[Delivery]) -> &'static str {
         Some(status) => status.as_str(),
         None if message.routed => "filtered",
         None => "no_route",
+    }
+}
+
+/// What arrived with an inbound message; what the caller added to an outbound one.
+fn headers<'a>(
+    message: &'a Message,
+    envelope: &'a Envelope,
+    concealment: &Concealment,
+) -> BTreeMap<&'a str, String> {
+    match message.direction {
+        Direction::Inbound => concealment.headers(&envelope.headers),
+        Direction::Outbound => concealment.headers(&message.extra_headers),
     }
 }

@@ -1,0 +1,77 @@
+//! What can be asked of a run. Everything is bounded, in count and in time.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::scenario::Scenario;
+
+const EXAMPLES: &str = "\
+Example:
+  cargo xtask bench                                     everything, in about ten minutes
+  cargo xtask bench --fill 0 --seconds 2                a first impression, on an empty store
+  cargo xtask bench --scenario send --connections 64    one row";
+
+/// Measures hooklatch beside a bare server, and prints a table.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// Something else than to measure.
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    /// What to measure.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What else this program can be.
+#[derive(Subcommand)]
+pub(crate) enum Role {
+    /// That bare server
+    #[command(hide = true)]
+    Floor,
+}
+
+/// The options of a run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How long each row is measured, after a warm-up of a fifth of that
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+
+    /// How many messages the filled store holds before it is measured; 0 leaves that part out
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    pub fill: u64,
+
+    /// How many connections send at once
+    #[arg(
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "1,64"
+    )]
+    pub connections: Vec<NonZeroU16>,
+
+    /// Only these
+    #[arg(
+        long = "scenario",
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        value_enum
+    )]
+    pub scenarios: Vec<Scenario>,
+
+    /// The gateway to measure [default: `hooklatch` beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub server_binary: Option<PathBuf>,
+
+    /// Where the stores are made, and removed again [default: beside this program]
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+
+    /// Print one JSON document in place of the tables
+    #[arg(long)]
+    pub json: bool,
+}

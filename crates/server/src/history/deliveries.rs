@@ -1,0 +1,124 @@
+//! Deliveries and their attempts.
+
+use axum::extract::State;
+use axum::response::Response;
+use hooklatch_core::config::Scope;
+use hooklatch_core::delivery::Trigger;
+use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome};
+use hooklatch_core::delivery::lifecycle::Command;
+use hooklatch_core::ids::DeliveryId;
+use hooklatch_store::{AttemptFilter, Commanded};
+
+use super::listing::{Listed, list, paged};
+use super::parameters::Parameters;
+use super::views::{AttemptRecord, DeliveryRecord};
+use super::{PathText, answer};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::problem::Problem;
+
+const TRIGGERS: [Trigger; 5] = [
+    Trigger::First,
+    Trigger::Retry,
+    Trigger::Manual,
+    Trigger::Redrive,
+    Trigger::Recovery,
+];
+
+const OUTCOMES: [AttemptOutcome; 5] = [
+    AttemptOutcome::Delivered,
+    AttemptOutcome::Failed,
+    AttemptOutcome::Uncertain,
+    AttemptOutcome::InProgress,
+    AttemptOutcome::Rejected,
+];
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathText,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let id: DeliveryId = path.id("delivery")?;
+    parameters.finish()?;
+    let delivery = app.store().delivery(caller.project, id).await?;
+    let delivery = delivery.ok_or_else(|| Problem::not_found("delivery", id))?;
+    Ok(answer(&DeliveryRecord::of(&delivery)))
+}
+
+pub(crate) async fn attempts_of(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathText,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let id: DeliveryId = path.id("delivery")?;
+    let page = parameters.page(Listed::Attempts);
+    parameters.finish()?;
+    let delivery = app.store().delivery(caller.project, id).await?;
+    delivery.ok_or_else(|| Problem::not_found("delivery", id))?;
+    let mut attempts = app.store().attempts_of(caller.project, id).await?;
+    attempts.sort_by_key(|attempt| attempt.id);
+    let page = paged(attempts, |attempt| attempt.id.number(), page);
+    Ok(listed(&page.items, page.next))
+}
+
+pub(crate) async fn retry(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathText,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    command(&app, &caller, &path, parameters, Command::Retry).await
+}
+
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathText,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    command(&app, &caller, &path, parameters, Command::Cancel).await
+}
+
+async fn command(
+    app: &App,
+    caller: &Caller,
+    path: &PathText,
+    parameters: Parameters,
+    command: Command,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Manage)?;
+    let id: DeliveryId = path.id("delivery")?;
+    parameters.finish()?;
+    match app.store().command(caller.project, id, command).await? {
+        Commanded::Done(delivery) => Ok(answer(&DeliveryRecord::of(&delivery))),
+        Commanded::Refused(refused) => Err(Problem::conflict(refused.to_string())),
+        Commanded::NotFound => Err(Problem::not_found("delivery", id)),
+    }
+}
+
+pub(crate) async fn attempts(
+    State(app): State<App>,
+    caller: Caller,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let filter = AttemptFilter {
+        trigger: parameters.one_of("trigger", &TRIGGERS, Trigger::as_str),
+        outcome: parameters.one_of("outcome", &OUTCOMES, AttemptOutcome::as_str),
+        endpoint_id: parameters.parsed("endpoint_id"),
+        time: parameters.time_range(),
+    };
+    let page = parameters.page(Listed::Attempts);
+    parameters.finish()?;
+    let page = app.store().attempts(caller.project, filter, page).await?;
+    Ok(listed(&page.items, page.next))
+}
+
+fn listed(attempts: &[Attempt], next: Option<i64>) -> Response {
+    let records = attempts.iter().map(AttemptRecord::of).collect();
+    list(records, Listed::Attempts, next)
+}

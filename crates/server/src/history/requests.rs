@@ -1,0 +1,188 @@
+//! Requests: every arrival, what became of it, and a person's word on it (D4).
+
+use axum::extract::State;
+use axum::response::Response;
+use hooklatch_core::admission::{ReleaseInput, ReleaseRefused};
+use hooklatch_core::cause::Cause;
+use hooklatch_core::claim::{self, SendTarget};
+use hooklatch_core::config::Scope;
+use hooklatch_core::delivery::lifecycle::Destination;
+use hooklatch_core::ids::{ProjectId, RequestId};
+use hooklatch_core::message::{Request, RequestOutcome};
+use hooklatch_core::routing::Audience;
+use hooklatch_store::{Page, ReleaseOutcome, RequestFilter, RequestView};
+
+use super::listing::{Listed, list};
+use super::parameters::Parameters;
+use super::views::{Concealments, RequestRecord};
+use super::{PathText, answer, keys};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::problem::Problem;
+
+const OUTCOMES: [RequestOutcome; 4] = [
+    RequestOutcome::Accepted,
+    RequestOutcome::Duplicate,
+    RequestOutcome::Conflict,
+    RequestOutcome::Rejected,
+];
+
+pub(crate) async fn list_all(
+    State(app): State<App>,
+    caller: Caller,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let mut filter = RequestFilter {
+        outcome: parameters.one_of("outcome", &OUTCOMES, RequestOutcome::as_str),
+        cause: parameters.one_of("cause", &Cause::ALL, Cause::as_str),
+        source_id: parameters.parsed("source_id"),
+        message_id: parameters.parsed("message_id"),
+        checksums: None,
+        time: parameters.time_range(),
+    };
+    let key = parameters.text("key");
+    let page = parameters.page(Listed::Requests);
+    parameters.finish()?;
+    if let Some(key) = key {
+        filter.checksums = Some(keys::under_key(&app, caller.project, &key).await?.0);
+    }
+    let page = app.store().requests(caller.project, filter, page).await?;
+    Ok(listed(&app, caller.project, &page))
+}
+
+/// A page of requests.
+pub(super) fn listed(app: &App, project: ProjectId, page: &Page<RequestView>) -> Response {
+    let concealments = Concealments::of(&app.directory().snapshot(), project);
+    let record = |view| RequestRecord::of(view, &concealments);
+    let records = page.items.iter().map(record).collect();
+    list(records, Listed::Requests, page.next)
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathText,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let id: RequestId = path.id("request")?;
+    parameters.finish()?;
+    shown(&app, caller.project, id).await
+}
+
+pub(crate) async fn release(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathText,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Manage)?;
+    let id: RequestId = path.id("request")?;
+    parameters.finish()?;
+    let view = found(&app, caller.project, id).await?;
+    let input = ReleaseInput {
+        destinations: destinations(&app, &view).await?.into(),
+        now: app.store().now(),
+    };
+    let outcome = app.store().release(caller.project, id, input).await?;
+    decided(&app, caller.project, id, outcome).await
+}
+
+pub(crate) async fn discard(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathText,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Manage)?;
+    let id: RequestId = path.id("request")?;
+    parameters.finish()?;
+    let outcome = app.store().discard(caller.project, id).await?;
+    decided(&app, caller.project, id, outcome).await
+}
+
+/// The request as it stands after a person's word on it.
+async fn decided(
+    app: &App,
+    project: ProjectId,
+    id: RequestId,
+    outcome: ReleaseOutcome,
+) -> Result<Response, Problem> {
+    match outcome {
+        ReleaseOutcome::Released(_) | ReleaseOutcome::Discarded => shown(app, project, id).await,
+        ReleaseOutcome::Refused(refused) => Err(refusal(refused)),
+        ReleaseOutcome::NotFound => Err(Problem::not_found("request", id)),
+    }
+}
+
+fn refusal(refused: ReleaseRefused) -> Problem {
+    let reason = match refused {
+        ReleaseRefused::Accepted => "accepted",
+        ReleaseRefused::Rejected => "rejected",
+        ReleaseRefused::AlreadyReleased => "already_released",
+        ReleaseRefused::AlreadyDiscarded => "already_discarded",
+        ReleaseRefused::NotHeld => "not_held",
+        ReleaseRefused::NoRoute => "no_route",
+    };
+    Problem::conflict(refused.to_string()).with("reason", reason)
+}
+
+async fn shown(app: &App, project: ProjectId, id: RequestId) -> Result<Response, Problem> {
+    let view = found(app, project, id).await?;
+    let body = app.store().request_body(project, id).await?;
+    let concealments = Concealments::of(&app.directory().snapshot(), project);
+    let record = RequestRecord::of(&view, &concealments).with_body(body.as_deref());
+    Ok(answer(&record))
+}
+
+async fn found(app: &App, project: ProjectId, id: RequestId) -> Result<RequestView, Problem> {
+    let view = app.store().request(project, id).await?;
+    view.ok_or_else(|| Problem::not_found("request", id))
+}
+
+/// Where a released request goes: by the connections of today for what came through a source, to
+/// the target that the caller named for a send.
+async fn destinations(app: &App, view: &RequestView) -> Result<Vec<Destination>, Problem> {
+    let RequestView::Other { request, .. } = view else {
+        return Ok(Vec::new());
+    };
+    let snapshot = app.directory().snapshot();
+    if let Some(source) = request.source_id {
+        return Ok(snapshot.source_destinations(source));
+    }
+    let routed = |audience: Audience<'_>| {
+        let event_type = request.event_type.as_deref();
+        snapshot.send_destinations(request.project_id, audience, event_type)
+    };
+    match target(request) {
+        Some(SendTarget::Endpoint(id)) => Ok(routed(Audience::Endpoint(*id))),
+        Some(SendTarget::Tenant(tenant)) => Ok(routed(Audience::Tenant(tenant))),
+        Some(SendTarget::Broadcast) => Ok(routed(Audience::Broadcast)),
+        Some(SendTarget::Url(_)) => original_destinations(app, request).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn target(request: &Request) -> Option<&SendTarget> {
+    match &request.key.as_ref()?.scope {
+        claim::Scope::Send(_, target) => Some(target),
+        claim::Scope::Source(_) | claim::Scope::Group(_) | claim::Scope::Connection(_) => None,
+    }
+}
+
+/// A send to a bare URL goes where its original went.
+async fn original_destinations(app: &App, request: &Request) -> Result<Vec<Destination>, Problem> {
+    let Some(original) = request.original_message_id else {
+        return Ok(Vec::new());
+    };
+    let view = app.store().message(request.project_id, original).await?;
+    let deliveries = view.map(|view| view.deliveries).unwrap_or_default();
+    let destination = |delivery: hooklatch_core::delivery::Delivery| Destination {
+        endpoint_id: delivery.endpoint_id,
+        connection_id: delivery.connection_id,
+        lane: delivery.lane(),
+        suffix_webhook_id: delivery.suffix_webhook_id,
+    };
+    Ok(deliveries.into_iter().map(destination).collect())
+}

@@ -1,0 +1,87 @@
+//! Real input: what providers publish about their own webhooks. It is fetched by package name and
+//! exact version through npm, kept beside the build, and never committed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Failure;
+
+/// GitHub's example payloads, and Stripe's library, which signs events as Stripe does.
+const PACKAGES: [&str; 2] = ["@octokit/webhooks-examples@7.6.1", "stripe@23.1.0"];
+/// Says what was fetched. It is written last, so that it is true.
+const STAMP: &str = "fetched";
+
+/// Makes sure that the packages lie in `directory`, fetching them if they do not.
+pub fn ensure(directory: &Path) -> Result<(), Failure> {
+    if is_fetched(directory) {
+        return Ok(());
+    }
+    eprintln!("xtask: fetching {}", PACKAGES.join(", "));
+    // Beside it first: another run may read what is there now.
+    let fresh = beside(directory);
+    remove(&fresh)?;
+    fs::create_dir_all(&fresh)?;
+    fetch(&fresh)?;
+    fs::write(fresh.join(STAMP), stamp())?;
+    remove(directory)?;
+    fs::rename(&fresh, directory)?;
+    Ok(())
+}
+
+fn is_fetched(directory: &Path) -> bool {
+    fs::read_to_string(directory.join(STAMP)).is_ok_and(|text| text == stamp())
+}
+
+fn stamp() -> String {
+    PACKAGES.join("\n")
+}
+
+fn beside(directory: &Path) -> PathBuf {
+    directory.with_extension(format!("{}", std::process::id()))
+}
+
+fn remove(directory: &Path) -> Result<(), Failure> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)?;
+    }
+    Ok(())
+}
+
+fn fetch(directory: &Path) -> Result<(), Failure> {
+    // Without a package.json here npm would install into the nearest directory above that has one.
+    fs::write(directory.join("package.json"), "{\"private\": true}\n")?;
+    let status = Command::new("npm")
+        .args(["install", "--no-save", "--no-package-lock", "--no-audit"])
+        .args(["--no-fund", "--no-progress", "--ignore-scripts"])
+        .args(PACKAGES)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .status()?;
+    if status.success() {
+        return Ok(());
+    }
+    remove(directory)?;
+    Err(format!(
+        "npm could not fetch {}: is there a network?",
+        PACKAGES.join(", ")
+    )
+    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_fetched_again() {
+        let directory = std::env::temp_dir().join(format!("inputs-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        assert!(!is_fetched(&directory));
+        fs::write(directory.join(STAMP), "an older list").unwrap();
+        assert!(!is_fetched(&directory));
+        fs::write(directory.join(STAMP), stamp()).unwrap();
+        assert!(ensure(&directory).is_ok());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -1,0 +1,46 @@
+//! `cargo xtask test`: everything that says whether the product works, with one command, on a
+//! machine that has the Rust toolchain and nothing else.
+
+mod inputs;
+mod runner;
+mod tools;
+
+use std::process::ExitCode;
+
+use crate::workspace::Workspace;
+use crate::{Failure, tidy, workspace};
+
+/// Prepares, checks and tests; the exit code is the first bad one.
+pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
+    let workspace = workspace::read()?;
+    prepare(&workspace)?;
+    // Whoever asks for some tests is at work on them, and tidies up at the end.
+    let untidy = if filters.is_empty() {
+        Some(tidy::check(&workspace)?)
+    } else {
+        None
+    };
+    let tests = runner::tests(filters)?;
+    let doc_tests = runner::doc_tests(filters)?;
+
+    if let Some(findings) = &untidy {
+        tidy::print(findings);
+    }
+    println!("tests: {}", tests.closing_line);
+    println!("doc tests: {}", doc_tests.closing_line);
+    if tests.ran + doc_tests.ran == 0 {
+        return Err("no test has such a name".into());
+    }
+    let is_tidy = untidy.is_none_or(|findings| findings.is_empty());
+    Ok(match (tests.exit_code, doc_tests.exit_code) {
+        (0, 0) if is_tidy => ExitCode::SUCCESS,
+        (0, 0) => ExitCode::FAILURE,
+        (0, code) | (code, _) => ExitCode::from(code),
+    })
+}
+
+fn prepare(workspace: &Workspace) -> Result<(), Failure> {
+    let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
+    tools::ensure(&tools::needed(&readme))?;
+    inputs::ensure(&workspace.target.join("test-inputs"))
+}

@@ -1,0 +1,124 @@
+//! Programs that some tests run: Node.js for the providers' official libraries, curl for the tour
+//! of the README. Where one is missing and we may, it is installed; else one sentence says so.
+
+use std::process::{Command, Stdio};
+
+use crate::Failure;
+
+/// A program and the Debian package that brings it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tool {
+    command: &'static str,
+    package: &'static str,
+}
+
+const fn tool(command: &'static str, package: &'static str) -> Tool {
+    Tool { command, package }
+}
+
+/// What the tests run; the tour's commands are those that the README has.
+pub fn needed(readme: &str) -> Vec<Tool> {
+    let mut tools = vec![
+        tool("node", "nodejs"),
+        tool("npm", "npm"),
+        tool("curl", "curl"),
+    ];
+    for (text, tool) in [
+        ("| jq ", tool("jq", "jq")),
+        ("openssl ", tool("openssl", "openssl")),
+    ] {
+        if readme.contains(text) {
+            tools.push(tool);
+        }
+    }
+    tools
+}
+
+/// Makes sure that all of them are there.
+pub fn ensure(tools: &[Tool]) -> Result<(), Failure> {
+    let missing = |tools: &[Tool]| -> Vec<Tool> {
+        let absent = |tool: &&Tool| !works(tool.command, &[version(tool.command)]);
+        tools.iter().filter(absent).copied().collect()
+    };
+    let absent = missing(tools);
+    if absent.is_empty() {
+        return Ok(());
+    }
+    if is_root() && works("apt-get", &["--version"]) {
+        install(&absent)?;
+    }
+    let absent = missing(&absent);
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let commands: Vec<_> = absent.iter().map(|tool| tool.command).collect();
+    let commands = commands.join(", ");
+    Err(format!("the tests run {commands}: install what is missing and start again").into())
+}
+
+fn version(command: &str) -> &'static str {
+    if command == "openssl" {
+        "version"
+    } else {
+        "--version"
+    }
+}
+
+fn works(command: &str, arguments: &[&str]) -> bool {
+    Command::new(command)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn install(tools: &[Tool]) -> Result<(), Failure> {
+    let mut packages: Vec<_> = tools.iter().map(|tool| tool.package).collect();
+    packages.dedup();
+    eprintln!("xtask: installing {}", packages.join(", "));
+    apt_get(&["update"])?;
+    let options = ["install", "--yes", "--no-install-recommends"];
+    apt_get(&[&options[..], &packages].concat())
+}
+
+fn apt_get(arguments: &[&str]) -> Result<(), Failure> {
+    let status = Command::new("apt-get")
+        .arg("--quiet")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("apt-get {} failed", arguments.join(" ")).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_needed_where_the_readme_uses_it() {
+        let commands =
+            |readme: &str| -> Vec<_> { needed(readme).iter().map(|tool| tool.command).collect() };
+        assert_eq!(commands("curl $URL"), ["node", "npm", "curl"]);
+        let readme = "curl | jq .id; openssl dgst";
+        assert_eq!(commands(readme), ["node", "npm", "curl", "jq", "openssl"]);
+    }
+
+    #[test]
+    fn what_cannot_be_installed_is_named() {
+        let nowhere = tool("no-such-command-anywhere", "no-such-package-anywhere");
+        assert!(!works(nowhere.command, &["--version"]));
+        assert!(ensure(&[]).is_ok());
+    }
+}
