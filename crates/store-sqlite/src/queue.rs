@@ -172,12 +172,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for something to do, up to `patience`; then, if `crowd` did not come together yet,
+    /// Waits for something to do, up to `patience`; then, if not all of `callers` have come yet,
     /// for up to `linger` more, and takes at most what one commit takes.
     pub(crate) fn take(
         &self,
         patience: Duration,
-        crowd: usize,
+        callers: usize,
         linger: Duration,
         into: &mut Vec<Box<dyn Operation>>,
     ) -> Taken {
@@ -188,9 +188,9 @@ impl Queue {
             let woken = self.arrived.wait_timeout_while(waiting, patience, empty);
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if crowd > 1 && waiting.operations.len() < crowd && waiting.gate == Gate::Open {
+        if waiting.operations.len() < callers && !linger.is_zero() {
             let thin = |waiting: &mut Waiting| {
-                waiting.operations.len() < crowd && waiting.gate == Gate::Open
+                waiting.operations.len() < callers && waiting.gate == Gate::Open
             };
             let woken = self.arrived.wait_timeout_while(waiting, linger, thin);
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
@@ -223,7 +223,6 @@ impl Queue {
     }
 
     /// How many operations wait.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.lock().operations.len()
     }

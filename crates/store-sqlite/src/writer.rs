@@ -29,6 +29,8 @@ use crate::{listing, schema};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// For how long the writer lets others join at most.
 const LINGER_MAX: Duration = Duration::from_millis(2);
+/// Within less than this nobody comes; where a sync is that fast, a second one costs little.
+const LINGER_MIN: Duration = Duration::from_micros(100);
 /// Between two steps of removing what has ended.
 const PRUNE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -103,8 +105,9 @@ pub(crate) struct Writer {
 /// How the last batches went.
 #[derive(Default)]
 pub(crate) struct Pace {
-    /// How many operations the last one held.
-    crowd: usize,
+    /// How many operations the last one held, with those that came while it was committed: all
+    /// of them may call anew.
+    callers: usize,
     /// How long its commit took.
     commit: Duration,
     /// When something that had ended was last removed; none before the first time.
@@ -113,20 +116,33 @@ pub(crate) struct Pace {
     pruning_stopped: bool,
 }
 
+impl Pace {
+    /// For how long the others are waited for: a tenth of the last commit, and only where there
+    /// are others. Those who were just answered then join those who came in the meantime; else
+    /// two half crowds take turns for ever, each waiting for the other's sync.
+    fn linger(&self) -> Duration {
+        let linger = (self.commit / 10).min(LINGER_MAX);
+        if self.callers > 1 && linger >= LINGER_MIN {
+            linger
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
 impl Writer {
     /// Works until the queue is closed and, unless it was abandoned, empty.
     pub(crate) fn run(&mut self) -> End {
         let mut operations = Vec::new();
         loop {
-            // A tenth of the last commit: half of those who call anew join the others' batch.
-            let linger = (self.pace.commit / 10).min(LINGER_MAX);
+            let linger = self.pace.linger();
             let patience = if self.pruning_is_due() {
                 PRUNE_PAUSE
             } else {
                 PATIENCE
             };
             let queue = Arc::clone(&self.queue);
-            match queue.take(patience, self.pace.crowd, linger, &mut operations) {
+            match queue.take(patience, self.pace.callers, linger, &mut operations) {
                 Taken::Work => self.commit_together(&mut operations),
                 Taken::Idle => {}
                 Taken::Closed(end) => return end,
@@ -136,8 +152,8 @@ impl Writer {
     }
 
     fn commit_together(&mut self, operations: &mut Vec<Box<dyn Operation>>) {
-        self.pace.crowd = operations.len();
         let committed = self.attempt(operations);
+        self.pace.callers = operations.len() + self.queue.len();
         match committed {
             Err(fault) if fault.is_of_one_operation() && operations.len() > 1 => {
                 tracing::warn!(%fault, "a batch was rolled back; doing its operations one by one");
