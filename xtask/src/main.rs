@@ -1,7 +1,10 @@
 //! The project's own commands, in Rust so that a toolchain is all that they need:
-//! `cargo xtask test`, `cargo xtask tidy` and `cargo xtask bench`.
+//! `cargo xtask test`, `cargo xtask tidy`, `cargo xtask services` and
+//! `cargo xtask bench`.
 
 mod bench;
+mod packages;
+mod services;
 mod test;
 mod tidy;
 mod workspace;
@@ -33,7 +36,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Fetch what the tests need, then run tidy, every test and every doc test.
+    /// Run a command beside the servers that the tests talk to.
+    ///
+    /// Example: `cargo xtask services -- cargo nextest run -p hooklatch-store-postgres`
+    Services {
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Fetch what the tests need, start the servers that they talk to, then run tidy, every test and every doc test.
     ///
     /// Example: `cargo xtask test`, or `cargo xtask test -- kill::` for a part of them.
     Test {
@@ -50,6 +61,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench { arguments } => bench::run(&arguments),
+        Command::Services { command } => services::run(&command),
         Command::Test { filters } => test::run(&filters),
         Command::Tidy => tidy::run(),
     };

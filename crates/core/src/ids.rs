@@ -25,26 +25,63 @@ pub enum IdError {
     Malformed,
 }
 
+/// Bits of the sequence in which a node counts, where several nodes mint at once.
+const NODE_SEQUENCE_BITS: u32 = 12;
+
+/// Which of the nodes that mint at the same time this one is: at most 256 do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeSlot(pub u8);
+
 /// Hands out numbers that only grow, so that ids follow the order of events within one minter.
 ///
 /// It holds no clock: the caller says what time it is. A clock that steps back does no harm, the
-/// sequence simply goes on from the last number.
+/// sequence simply goes on from the last number. Where several nodes mint at once, each has a slot
+/// of the sequence to itself, and goes on in the next millisecond when its slot is used up.
 #[derive(Debug, Clone, Default)]
 pub struct Mint {
     last: i64,
+    slot: Option<NodeSlot>,
 }
 
 impl Mint {
     /// A mint that goes on after `last`, the largest number in use.
     pub fn after(last: i64) -> Self {
-        Self { last }
+        Self { last, slot: None }
+    }
+
+    /// The mint of one of many nodes, none of whose numbers comes before the end of `last`'s
+    /// millisecond.
+    pub fn in_slot(slot: NodeSlot, last: i64) -> Self {
+        Self {
+            last: last | ((1 << SEQUENCE_BITS) - 1),
+            slot: Some(slot),
+        }
     }
 
     /// The next number at `now`.
     pub fn next(&mut self, now: Timestamp) -> i64 {
         let floor = now.as_millis().max(0) << SEQUENCE_BITS;
-        self.last = floor.max(self.last + 1);
+        self.last = match self.slot {
+            None => floor.max(self.last + 1),
+            Some(slot) => self.next_in(slot, floor),
+        };
         self.last
+    }
+
+    fn next_in(&self, slot: NodeSlot, floor: i64) -> i64 {
+        let first_of =
+            |millis: i64| (millis << SEQUENCE_BITS) | i64::from(slot.0) << NODE_SEQUENCE_BITS;
+        let next = self.last + 1;
+        let own = |number: i64| {
+            let slots = number >> NODE_SEQUENCE_BITS;
+            slots & i64::from(u8::MAX) == i64::from(slot.0)
+        };
+        let next = if own(next) && own(self.last) {
+            next
+        } else {
+            first_of((self.last >> SEQUENCE_BITS) + 1)
+        };
+        next.max(first_of(floor >> SEQUENCE_BITS))
     }
 }
 
@@ -202,6 +239,30 @@ mod tests {
         let mut mint = Mint::default();
         let first = mint.next(Timestamp::from_millis(1_000));
         assert!(mint.next(Timestamp::from_millis(10)) > first);
+    }
+
+    #[test]
+    fn two_nodes_never_mint_the_same_number() {
+        let mut seen = std::collections::HashSet::new();
+        for slot in [0, 1, 255] {
+            let mut mint = Mint::in_slot(NodeSlot(slot), 0);
+            let mut last = 0;
+            for turn in 0..10_000 {
+                let number = mint.next(Timestamp::from_millis(5 + turn / 9_000));
+                assert!(number > last, "slot {slot}, turn {turn}");
+                assert_eq!(number >> 12 & 255, i64::from(slot), "turn {turn}");
+                assert!(seen.insert(number), "slot {slot}, turn {turn}");
+                last = number;
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_counts_without_gaps_inside_its_slot() {
+        let mut mint = Mint::in_slot(NodeSlot(7), 99 << 20 | 3);
+        let first = mint.next(Timestamp::from_millis(50));
+        assert_eq!(first >> 20, 100);
+        assert_eq!(mint.next(Timestamp::from_millis(50)), first + 1);
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub(crate) struct Wire<'a> {
 pub(crate) fn lane_terms(directory: &dyn Directory, lane: Lane) -> Terms {
     let bare_url = Terms {
         capacity: CONCURRENCY_DEFAULT as usize,
+        live_max: CONCURRENCY_DEFAULT as usize,
         span: millis(seconds(TIMEOUT_SECONDS_DEFAULT)) + LEASE_MARGIN,
     };
     if lane.0 < 0 {
@@ -63,15 +64,15 @@ pub(crate) fn lane_terms(directory: &dyn Directory, lane: Lane) -> Terms {
         return bare_url;
     };
     let endpoint = endpoint.endpoint();
+    let concurrency = endpoint.rate_limit.concurrency as usize;
     let capacity = match standing(endpoint) {
         // What is due simply waits. Leasing it only to give it back would be work for nothing.
         Standing::Paused => 0,
-        Standing::Open | Standing::Disabled | Standing::Deleted => {
-            endpoint.rate_limit.concurrency as usize
-        }
+        Standing::Open | Standing::Disabled | Standing::Deleted => concurrency,
     };
     Terms {
         capacity,
+        live_max: concurrency,
         span: millis(seconds(endpoint.timeout_seconds)) + LEASE_MARGIN,
     }
 }

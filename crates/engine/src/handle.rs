@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hooklatch_egress::Sender;
-use hooklatch_store::Deliveries;
+use hooklatch_store::{Deliveries, Wake};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -54,23 +54,32 @@ impl Engine {
         let stop = stop.child_token();
         let shared = Shared::new(store, directory, sender, &settings, stop);
         let shared = Arc::new(shared);
-        // The store may outlive the engine, and must not keep it alive.
-        let weak = Arc::downgrade(&shared);
-        let wake = move || {
-            if let Some(shared) = Weak::upgrade(&weak) {
-                shared.wake();
-            }
-        };
-        shared.store.on_work(Arc::new(wake));
+        shared.store.on_work(waker(&shared));
         let leasing = tokio::spawn(leasing::run(Arc::clone(&shared)));
         EngineHandle { shared, leasing }
     }
+}
+
+// Whoever holds it may outlive the engine, and must not keep it alive.
+fn waker(shared: &Arc<Shared>) -> Wake {
+    let weak = Arc::downgrade(shared);
+    Arc::new(move || {
+        if let Some(shared) = Weak::upgrade(&weak) {
+            shared.wake();
+        }
+    })
 }
 
 impl EngineHandle {
     /// Attempts under way.
     pub fn in_flight(&self) -> usize {
         self.shared.scheduler().in_flight()
+    }
+
+    /// Has the engine look for due deliveries, though the store has told it of none: an endpoint
+    /// may take again what it did not take before.
+    pub fn waker(&self) -> Wake {
+        waker(&self.shared)
     }
 
     /// Leases nothing more, gives back what was leased and not begun, and lets attempts under way

@@ -1,9 +1,11 @@
 //! The command line: which commands there are, and what each of them takes.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, Args, Command, CommandFactory, Parser, Subcommand};
+use hooklatch_core::secret::Secret;
 
 use crate::connect::{API_KEY_VARIABLE, ConnectArgs};
 use crate::serve::settings::{ENCRYPTION_KEY_VARIABLE, LogFormat};
@@ -31,6 +33,8 @@ pub(crate) enum Action {
     Serve(Box<ServeArgs>),
     /// Send a message through a running gateway
     Send(Box<SendArgs>),
+    /// Bring a database to the tables of this version
+    Migrate(MigrateArgs),
     /// See the whole story in under a minute, on a temporary store
     Demo(DemoArgs),
 }
@@ -58,7 +62,9 @@ Two secrets are no flags, because a command line can be read by everybody on the
   HOOKLATCH_API_KEY         the first admin key: hl_ and 29 characters or more (file: api_key);
                             without it the first start makes one and prints it once
   HOOKLATCH_ENCRYPTION_KEY  32 bytes in base64 that seal stored secrets (file: encryption_key);
-                            without it a key file is made in the data directory
+                            without it a key file is made in the data directory; with a database
+                            it is required, and the same on every node
+A database URL with a password is better given by its variable or by a file than by its flag.
 
 Ctrl-C or SIGTERM ends it gracefully; a second one ends it at once. Nothing that was answered is
 lost either way.";
@@ -78,6 +84,9 @@ pub(crate) struct ServeArgs {
     /// Where everything is stored [default: ./hooklatch-data]
     #[arg(long, value_name = "DIR", env = "HOOKLATCH_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 
     /// Allow endpoints on this machine (loopback addresses), for development
     #[arg(
@@ -106,6 +115,56 @@ pub(crate) struct ServeArgs {
     /// How long a graceful end waits for what is under way [default: 30]
     #[arg(long, value_name = "SECONDS", env = "HOOKLATCH_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+}
+
+/// Which database, where there is one.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DatabaseArgs {
+    /// A PostgreSQL database that any number of nodes share, instead of a data directory:
+    /// postgres://USER:PASSWORD@HOST:5432/DATABASE
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HOOKLATCH_DATABASE_URL",
+        hide_env_values = true,
+        value_parser = secret,
+    )]
+    pub database_url: Option<Secret>,
+
+    /// A file that holds the database URL
+    #[arg(long, value_name = "FILE", env = "HOOKLATCH_DATABASE_URL_FILE")]
+    pub database_url_file: Option<PathBuf>,
+}
+
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::from(text))
+}
+
+const MIGRATE_EXAMPLE: &str = "\
+Example:
+  hooklatch migrate --check       exit code 1 if there is something to do
+  hooklatch migrate --database-url postgres://hooklatch@db.internal/hooklatch
+
+A gateway does the same when it starts. Nodes of the version before go on beside the new tables.";
+
+/// Options of `hooklatch migrate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = MIGRATE_EXAMPLE)]
+pub(crate) struct MigrateArgs {
+    /// A configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "HOOKLATCH_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    /// Change nothing; only say what would be done
+    #[arg(long)]
+    pub check: bool,
+
+    /// Print the versions as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 const SEND_EXAMPLE: &str = "\
@@ -241,12 +300,34 @@ mod tests {
     }
 
     #[test]
+    fn a_database_url_is_never_printed() {
+        let url = "postgres://me:s3same@db/hooks";
+        for command in ["serve", "migrate"] {
+            let words = ["hooklatch", command, "--database-url", url];
+            let parsed = Cli::try_parse_from(words).unwrap();
+            assert!(!format!("{parsed:?}").contains("s3same"));
+            let wrong = Cli::try_parse_from(words.iter().chain(&["--no-such-flag"]));
+            let error = wrong.unwrap_err().to_string();
+            assert!(!error.contains("s3same"), "{error}");
+        }
+        let mut root = Cli::command();
+        for command in root.get_subcommands_mut() {
+            let urls = command
+                .get_arguments()
+                .filter(|it| it.get_id() == "database_url");
+            assert!(urls.into_iter().all(Arg::is_hide_env_values_set));
+        }
+    }
+
+    #[test]
     fn dev_can_be_said_and_unsaid() {
         let dev = |words: &[&str]| {
             let words = ["hooklatch", "serve"].iter().chain(words);
             match Cli::try_parse_from(words).unwrap().command {
                 Action::Serve(serve) => serve.dev,
-                Action::Send(_) | Action::Demo(_) => panic!("another command"),
+                Action::Send(_) | Action::Migrate(_) | Action::Demo(_) => {
+                    panic!("another command")
+                }
             }
         };
         assert_eq!(dev(&[]), None);

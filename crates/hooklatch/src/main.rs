@@ -5,6 +5,7 @@ mod cli;
 mod connect;
 mod demo;
 mod failure;
+mod migrate;
 mod send;
 mod serve;
 mod signals;
@@ -48,6 +49,7 @@ async fn run(action: Action) -> Result<(), Failure> {
     match action {
         Action::Serve(arguments) => serve::run(arguments).await,
         Action::Send(arguments) => send::run(arguments).await,
+        Action::Migrate(arguments) => migrate::run(arguments).await,
         Action::Demo(arguments) => demo::run(arguments).await,
     }
 }

@@ -27,6 +27,10 @@ impl Drop for Serving {
 }
 
 fn command(data: &Path) -> Command {
+    command_on(data, "127.0.0.1:0")
+}
+
+fn command_on(data: &Path, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hooklatch"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HOOKLATCH_") {
@@ -34,7 +38,7 @@ fn command(data: &Path) -> Command {
         }
     }
     command.arg("serve").arg("--data-dir").arg(data);
-    command.args(["--listen", "127.0.0.1:0"]);
+    command.args(["--listen", listen]);
     command
 }
 
@@ -165,10 +169,7 @@ fn a_taken_address_is_refused_before_a_key_is_made() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = TempDir::new().unwrap();
-    let mut bare = Command::new(env!("CARGO_BIN_EXE_hooklatch"));
-    bare.args(["serve", "--listen", &address, "--data-dir"])
-        .arg(dir.path());
-    let (code, text) = refused(&mut bare);
+    let (code, text) = refused(&mut command_on(dir.path(), &address));
     assert_eq!(code, Some(1), "{text}");
     let expected = format!("hooklatch: cannot listen on {address}: ");
     assert!(text.starts_with(&expected), "{text}");

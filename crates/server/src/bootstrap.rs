@@ -8,6 +8,11 @@ use hooklatch_core::token::{ApiKeyError, api_key_hash, check_api_key, generate_a
 use crate::directory::{Change, Deciding, Directory, Document, fill};
 use crate::problem::Problem;
 
+/// The number of the first project: the same on whichever node makes it, so that of several nodes
+/// that start at once on an empty store one makes it and the others find it. No other id has it,
+/// since all others begin with the time.
+const FIRST_PROJECT: ProjectId = ProjectId::from_number(1);
+
 /// The name of the first project.
 pub const DEFAULT_PROJECT: &str = "default";
 
@@ -41,15 +46,13 @@ async fn default_project(directory: &Directory) -> Result<ProjectId, Problem> {
     if let Some(first) = snapshot.projects().next() {
         return Ok(first.id);
     }
-    // The id is not known before the change; it is made from the change's own number.
-    let made = directory.change(ProjectId::from_number(0), |mut deciding| {
+    let made = directory.change(FIRST_PROJECT, |mut deciding| {
         if let Some(first) = deciding.snapshot.projects().next() {
             return Ok(Change {
                 documents: Vec::new(),
                 answer: first.id,
             });
         }
-        deciding.making.project = ProjectId::from_number(deciding.numbers[0]);
         let input = ProjectInput {
             name: Some(DEFAULT_PROJECT.to_owned()),
         };

@@ -183,7 +183,7 @@ impl Problem {
         Self::unprocessable(details.join("; "), errors)
     }
 
-    /// 503: nothing was recorded; the caller shall repeat.
+    /// 503: nothing was acknowledged; the caller shall repeat.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, detail).retry_after(RETRY_AFTER_SECONDS)
     }
@@ -282,7 +282,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let detail = error.to_string();
         match &error {
-            StoreError::Unavailable(cause) | StoreError::Full(cause) => {
+            StoreError::Unavailable(cause)
+            | StoreError::Full(cause)
+            | StoreError::Unknown(cause) => {
                 let cause = cause.as_ref().map(|cause| cause.to_string());
                 tracing::error!(cause, "{detail}");
                 Self::unavailable(detail)

@@ -101,6 +101,7 @@ impl LeaseTerms for Anything {
     fn terms(&self, _: Lane) -> Terms {
         Terms {
             capacity: 10,
+            live_max: usize::MAX,
             span: Millis::from_seconds(60),
         }
     }

@@ -11,6 +11,8 @@ use hooklatch_core::ids::{MessageId, ProjectId};
 use hooklatch_core::invariants;
 use hooklatch_core::message::{Effect, Message, Parcel};
 use hooklatch_core::time::Millis;
+use hooklatch_store::record::claim::encode_parts;
+use hooklatch_store::record::envelope;
 use rusqlite::params;
 
 use crate::fault::Fault;
@@ -53,7 +55,7 @@ impl Prepared {
             // The elements of a split request share one envelope, and come one after the other.
             let before = prepared.last().map(|it| &it.arrival.envelope);
             if !before.is_some_and(|before| Arc::ptr_eq(before, &arrival.envelope)) {
-                envelopes.push(payload::encode_envelope(&arrival.envelope));
+                envelopes.push(envelope::encode(&arrival.envelope));
             }
             let keys = arrival.keys.iter().map(|key| prepare_key(key, secret));
             prepared.push(PreparedArrival {
@@ -82,10 +84,6 @@ fn prepare_key(key: &ClaimKey, secret: &[u8; 32]) -> PreparedKey {
         parts: encode_parts(&key.parts),
         scope,
     }
-}
-
-pub(crate) fn encode_parts(parts: &[String]) -> String {
-    serde_json::to_string(parts).expect("strings always serialise")
 }
 
 /// Admits arrivals, in order and as if one had come after the other.

@@ -2,11 +2,11 @@
 
 use hooklatch_core::ids::{ApiKeyId, ProjectId};
 use hooklatch_core::time::Timestamp;
+use hooklatch_store::record::Code;
 use hooklatch_store::{AuditEntry, ConfigRecord, Expected, Saved};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::fault::Fault;
-use crate::rows::Code;
 use crate::writer::Batch;
 
 /// Every document.
@@ -58,7 +58,16 @@ pub(crate) fn save(
         record.document,
         revision,
     ])?;
+    let sql = "INSERT INTO meta VALUES ('configured', 1) \
+               ON CONFLICT (name) DO UPDATE SET value = value + 1";
+    batch.db.prepare_cached(sql)?.execute([])?;
     Ok(Saved::Done { revision })
+}
+
+/// How often something was saved. A file from before this was counted begins at none.
+pub(crate) fn version(db: &Connection) -> Result<i64, Fault> {
+    let sql = "SELECT COALESCE((SELECT value FROM meta WHERE name = 'configured'), 0)";
+    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 fn name_is_taken(db: &Connection, record: &ConfigRecord) -> Result<bool, Fault> {

@@ -8,12 +8,13 @@ use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{AttemptId, DeliveryId, MessageId, ProjectId};
 use hooklatch_core::message::Parcel;
 use hooklatch_core::time::{Millis, Timestamp};
+use hooklatch_store::node::LaneChange;
+use hooklatch_store::record::attempt::encode_meta;
 use hooklatch_store::{Commanded, FinishAttempt, Finished, Lease, LeaseRequest, Leases, Terms};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::fault::Fault;
 use crate::history;
-use crate::lanes::LaneChange;
 use crate::rows::attempt::{self, Applied};
 use crate::rows::delivery::{self, select};
 use crate::writer::Batch;
@@ -21,10 +22,21 @@ use crate::writer::Batch;
 /// A lane's part in one pass.
 struct Turn {
     lane: Lane,
-    terms: Terms,
+    span: Millis,
+    room: usize,
+    limit: Limit,
     taken: usize,
     /// When the first of those is due that are not due yet.
     next: Option<Timestamp>,
+}
+
+/// What limits a lane's part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    /// The capacity of whoever asks, who will ask again.
+    Capacity,
+    /// The live leases of everybody.
+    Live,
 }
 
 /// One pass over what is due.
@@ -49,7 +61,7 @@ pub(crate) fn lease(batch: &mut Batch<'_>, request: &LeaseRequest) -> Result<Lea
         remaining: request.limit,
         read: HashMap::new(),
     };
-    let mut turns = begin_turns(batch, request)?;
+    let mut turns = begin_turns(batch, request, &mut pass)?;
     while pass.remaining > 0 && !turns.is_empty() {
         let share = (pass.remaining / turns.len()).max(1);
         let mut unfinished = Vec::new();
@@ -67,21 +79,59 @@ pub(crate) fn lease(batch: &mut Batch<'_>, request: &LeaseRequest) -> Result<Lea
     Ok(pass.leases)
 }
 
-fn begin_turns(batch: &Batch<'_>, request: &LeaseRequest) -> Result<Vec<Turn>, Fault> {
+fn begin_turns(
+    batch: &Batch<'_>,
+    request: &LeaseRequest,
+    pass: &mut Pass,
+) -> Result<Vec<Turn>, Fault> {
     let mut turns = Vec::new();
     for lane in batch.memory.lanes.due(batch.now) {
         let terms = request.terms.terms(lane);
-        if terms.capacity > 0 {
-            let next = first_after(batch.db, lane, batch.now)?;
-            turns.push(Turn {
-                lane,
-                terms,
-                taken: 0,
-                next,
-            });
+        if terms.capacity == 0 {
+            continue;
         }
+        let (room, limit) = room(batch, lane, terms)?;
+        let next = first_after(batch.db, lane, batch.now)?;
+        if room == 0 {
+            // Among what comes next is the end of the first lease.
+            if let Some(next) = next {
+                pass.soonest(next.since(batch.now));
+            }
+            continue;
+        }
+        turns.push(Turn {
+            lane,
+            span: terms.span,
+            room,
+            limit,
+            taken: 0,
+            next,
+        });
     }
     Ok(turns)
+}
+
+/// How many of a lane's deliveries may be leased, and why no more.
+fn room(batch: &Batch<'_>, lane: Lane, terms: Terms) -> Result<(usize, Limit), Fault> {
+    if terms.live_max == usize::MAX {
+        return Ok((terms.capacity, Limit::Capacity));
+    }
+    let room = terms.live_max - live_in(batch.db, lane, batch.now, terms.live_max)?;
+    if room < terms.capacity {
+        Ok((room, Limit::Live))
+    } else {
+        Ok((terms.capacity, Limit::Capacity))
+    }
+}
+
+/// The live leases of a lane; no more than `max` of them are counted.
+fn live_in(db: &Connection, lane: Lane, now: Timestamp, max: usize) -> Result<usize, Fault> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_live \
+               WHERE status = 1 AND lane = ?1 AND at > ?2 LIMIT ?3)";
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(sql)?;
+    let live: i64 = statement.query_row([lane.0, now.as_millis(), max], |row| row.get(0))?;
+    Ok(usize::try_from(live).unwrap_or(0))
 }
 
 /// Leases up to `share` deliveries of a lane; answers whether the lane has had all it may have.
@@ -91,13 +141,11 @@ fn serve(
     turn: &mut Turn,
     share: usize,
 ) -> Result<bool, Fault> {
-    let wanted = share
-        .min(turn.terms.capacity - turn.taken)
-        .min(pass.remaining);
+    let wanted = share.min(turn.room - turn.taken).min(pass.remaining);
     let due = due_in(batch.db, turn.lane, batch.now, wanted)?;
     let got = due.len();
     for delivery in &due {
-        let lease = lease_one(batch, pass, delivery, turn.terms.span)?;
+        let lease = lease_one(batch, pass, delivery, turn.span)?;
         pass.leases.leased.push(lease);
     }
     turn.taken += got;
@@ -107,7 +155,7 @@ fn serve(
     }
     if got < wanted {
         // The lane is empty but for what is due later and for the leases of this pass.
-        let until = (turn.taken > 0).then(|| batch.now + turn.terms.span);
+        let until = (turn.taken > 0).then(|| batch.now + turn.span);
         let known = turn.next.into_iter().chain(until).min();
         batch
             .effects
@@ -118,7 +166,13 @@ fn serve(
         }
         return Ok(true);
     }
-    Ok(turn.taken == turn.terms.capacity)
+    let full = turn.taken == turn.room;
+    if full && turn.limit == Limit::Live {
+        let first_end = batch.now + turn.span;
+        let next = turn.next.map_or(first_end, |next| next.min(first_end));
+        pass.soonest(next.since(batch.now));
+    }
+    Ok(full)
 }
 
 fn lease_one(
@@ -133,7 +187,7 @@ fn lease_one(
     delivery::update(batch.db, &leasing.delivery)?;
     let lost_before = leasing.lost.is_some();
     if let Some(lost) = leasing.lost {
-        attempt::insert(batch.db, &lost, &attempt::encode_meta(&lost))?;
+        attempt::insert(batch.db, &lost, &encode_meta(&lost))?;
     }
     let parcel = parcel(batch, pass, delivery.message_id)?;
     batch.effects.leased.push(delivery.message_id);
@@ -229,7 +283,7 @@ pub(crate) struct PreparedFinish {
 impl PreparedFinish {
     /// Makes what can be made before the writer's turn.
     pub(crate) fn new(finish: FinishAttempt) -> Self {
-        let meta = finish.attempt.as_ref().map(attempt::encode_meta);
+        let meta = finish.attempt.as_ref().map(encode_meta);
         Self { finish, meta }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hooklatch_store::StoreError;
+use hooklatch_store::record::Unreadable;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 
@@ -77,9 +78,9 @@ impl From<std::io::Error> for Fault {
     }
 }
 
-impl From<serde_json::Error> for Fault {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Unreadable(error.to_string())
+impl From<Unreadable> for Fault {
+    fn from(Unreadable(what): Unreadable) -> Self {
+        Self::Unreadable(what)
     }
 }
 

@@ -5,15 +5,14 @@
 //! the commit. Readers have connections of their own and see every write that was answered.
 
 mod admit;
-mod cache;
 mod checkpoint;
 mod config;
 mod deliveries;
+mod export;
 mod fault;
 mod filter;
 mod generations;
 mod history;
-mod lanes;
 mod ledger;
 mod listing;
 mod memory;
@@ -29,6 +28,7 @@ mod store;
 mod tests;
 mod writer;
 
+pub use export::Export;
 pub use open::{OpenError, Options};
 
 use std::path::Path;

@@ -6,11 +6,11 @@
 //! step moves the mark. All of it can be done again: nothing is lost when the process ends.
 
 use hooklatch_core::ids::ProjectId;
+use hooklatch_store::record::Code;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use crate::fault::Fault;
-use crate::rows::Code;
 use crate::writer::Batch;
 
 /// Rows in one slice.

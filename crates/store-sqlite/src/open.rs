@@ -11,17 +11,16 @@ use std::thread::JoinHandle;
 use hooklatch_core::ids::Mint;
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::Clock;
+use hooklatch_store::node::{Answered, Lanes, ParcelCache};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME};
 use tokio::sync::watch;
 
-use crate::cache::ParcelCache;
 use crate::checkpoint::Checkpoints;
 use crate::fault::Fault;
 use crate::generations::Generations;
-use crate::lanes::Lanes;
 use crate::listing::Listing;
-use crate::memory::{Answered, Memory};
+use crate::memory::Memory;
 use crate::queue::{Bounds, End, Queue};
 use crate::readers::Readers;
 use crate::schema::{self, Unsuitable};
@@ -69,6 +68,9 @@ pub enum OpenError {
         .0.display()
     )]
     InUse(PathBuf),
+    /// There is nothing to be read.
+    #[error("{} holds no data of hooklatch", .0.display())]
+    Missing(PathBuf),
     /// The file is from a newer version.
     #[error(
         "{} was written by a newer hooklatch (schema {found}, this one knows {known}); \
@@ -112,7 +114,30 @@ pub(crate) fn open(
     let lock = lock(dir)?;
     let path = dir.join(FILE_NAME);
     make_file(&path).map_err(|source| system(&path, source))?;
-    start(&path, lock, clock, options).map_err(|unsuitable| match unsuitable {
+    start(&path, lock, clock, options).map_err(|unsuitable| cannot_open(path, unsuitable))
+}
+
+/// Opens the file of a directory that is not served, for whoever takes everything out of it. It
+/// is left as a start would leave it: of this version, with every lease void.
+pub(crate) fn open_unserved(dir: &Path, now: Timestamp) -> Result<(Connection, File), OpenError> {
+    let path = dir.join(FILE_NAME);
+    if !path.is_file() {
+        return Err(OpenError::Missing(dir.to_owned()));
+    }
+    let lock = lock(dir)?;
+    let prepared = || -> Result<Connection, Unsuitable> {
+        let db = schema::open_writer(&path)?;
+        schema::prepare(&db)?;
+        deliveries::void_leases(&db, now)?;
+        Ok(db)
+    };
+    let prepared = prepared();
+    let db = prepared.map_err(|unsuitable| cannot_open(path, unsuitable))?;
+    Ok((db, lock))
+}
+
+fn cannot_open(path: PathBuf, unsuitable: Unsuitable) -> OpenError {
+    match unsuitable {
         Unsuitable::Newer(found) => OpenError::Newer {
             path,
             found,
@@ -122,7 +147,7 @@ pub(crate) fn open(
             path,
             source: Box::new(fault),
         },
-    })
+    }
 }
 
 fn system(path: &Path, source: io::Error) -> OpenError {

@@ -1,14 +1,16 @@
 //! Requests that did not become messages: refused, released, discarded, compared.
 
 use bytes::Bytes;
-use hooklatch_core::admission::{ReleaseInput, ReleaseRefused, discard, release};
+use hooklatch_core::admission::{ReleaseInput, ReleaseRefused, discard, refused, release};
 use hooklatch_core::claim::Claim;
 use hooklatch_core::ids::{ProjectId, RequestId};
-use hooklatch_core::message::{Effect, Request, RequestOutcome};
+use hooklatch_core::message::Request;
+use hooklatch_store::record::claim::encode_parts;
+use hooklatch_store::record::envelope;
 use hooklatch_store::{REFUSED_KEPT_MAX, Refused, ReleaseOutcome};
 use rusqlite::Connection;
 
-use crate::admit::{encode_parts, write_message};
+use crate::admit::write_message;
 use crate::fault::Fault;
 use crate::generations::Found;
 use crate::rows::claim::{ClaimTexts, Place};
@@ -25,7 +27,7 @@ pub(crate) struct PreparedRefusal {
 impl PreparedRefusal {
     /// Makes what can be made before the writer's turn.
     pub(crate) fn new(refused: Refused) -> Self {
-        let envelope = payload::encode_envelope(&refused.envelope);
+        let envelope = envelope::encode(&refused.envelope);
         Self { refused, envelope }
     }
 
@@ -40,29 +42,8 @@ pub(crate) fn refuse(
     batch: &mut Batch<'_>,
     prepared: &PreparedRefusal,
 ) -> Result<RequestId, Fault> {
-    let refused = &prepared.refused;
     let id = RequestId::from_number(batch.mint.next(batch.now));
-    let record = Request {
-        id,
-        project_id: refused.project_id,
-        direction: refused.direction,
-        source_id: refused.source_id,
-        outcome: RequestOutcome::Rejected,
-        effect: Effect::None,
-        cause: None,
-        evidence: None,
-        original_message_id: None,
-        released_message_id: None,
-        payload_differs: false,
-        diff: None,
-        event_type: None,
-        key: None,
-        fingerprint: None,
-        reason: Some(refused.reason.clone()),
-        received_at: refused.received_at,
-        response_status: refused.response_status,
-    };
-    request::insert(batch.db, &record)?;
+    request::insert(batch.db, &refused(&prepared.refused, id))?;
     let envelope = EnvelopeAt::Here(&prepared.envelope);
     payload::insert(batch.db, id.number(), envelope, None)?;
     batch.effects.refused += 1;
@@ -128,7 +109,7 @@ pub(crate) fn release_one(
             let body = body_of(batch.db, &record)?;
             let body = body.ok_or_else(|| Fault::unreadable(format!("{id} has no body")))?;
             let envelope = payload::envelope(batch.db, id.number())?;
-            let envelope = payload::encode_envelope(&envelope);
+            let envelope = envelope::encode(&envelope);
             write_message(batch, message, &released.deliveries)?;
             let place = EnvelopeAt::Here(&envelope);
             payload::insert(batch.db, message.id.number(), place, Some(&body))?;

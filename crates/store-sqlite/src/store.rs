@@ -221,6 +221,13 @@ impl Configuration for SqliteStore {
         self.read(config::load)
     }
 
+    fn version(&self) -> Answer<'_, i64> {
+        self.read(config::version)
+    }
+
+    /// Never calls it: no other process can have the directory.
+    fn on_change(&self, _: Wake) {}
+
     fn save(&self, record: ConfigRecord, expected: Expected) -> Answer<'_, Saved> {
         let bytes = record.document.len();
         Box::pin(self.write((record, expected), bytes, config::save))

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use hooklatch_core::ids::{MessageId, Mint};
 use hooklatch_core::time::Timestamp;
+use hooklatch_store::node::LaneChange;
 use hooklatch_store::{Clock, Wake};
 use rusqlite::Connection;
 
 use crate::checkpoint::Checkpoints;
 use crate::fault::Fault;
 use crate::filter::KeyHash;
-use crate::lanes::LaneChange;
 use crate::memory::{Effects, Memory, Work};
 use crate::queue::{End, Operation, Queue, Taken};
 use crate::{listing, schema};

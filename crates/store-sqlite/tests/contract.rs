@@ -29,6 +29,8 @@ impl InOneFile {
 }
 
 impl Fixture for InOneFile {
+    const LEASES_END_WITH_THE_PROCESS: bool = true;
+
     fn new() -> Self {
         let mut fixture = Self {
             clock: TestClock::new(),

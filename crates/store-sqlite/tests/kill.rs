@@ -37,6 +37,8 @@ impl Opened {
 }
 
 impl Fixture for Opened {
+    const LEASES_END_WITH_THE_PROCESS: bool = true;
+
     fn new() -> Self {
         unreachable!("a directory must be given")
     }

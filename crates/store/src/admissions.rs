@@ -1,34 +1,11 @@
 //! Arrivals: admitted, refused, released, discarded.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+pub use hooklatch_core::admission::Refused;
 use hooklatch_core::admission::{Admission, Arrival, ReleaseInput, ReleaseRefused};
-use hooklatch_core::ids::SourceId;
 use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
-use hooklatch_core::message::{Direction, Envelope};
-use hooklatch_core::time::Timestamp;
 
 use crate::Answer;
-
-/// A request that was refused before any key was looked at, or for lack of one.
-#[derive(Debug, Clone)]
-pub struct Refused {
-    /// The project of the source it was sent to.
-    pub project_id: ProjectId,
-    /// Which way it came.
-    pub direction: Direction,
-    /// The source it was sent to.
-    pub source_id: Option<SourceId>,
-    /// Why it was refused, for people.
-    pub reason: String,
-    /// When it arrived.
-    pub received_at: Timestamp,
-    /// What surrounded its body. The body itself is not kept: it is not verified.
-    pub envelope: Arc<Envelope>,
-    /// The status with which it was answered.
-    pub response_status: u16,
-}
 
 /// What came of the wish to release or discard a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use hooklatch_core::ids::{ApiKeyId, ProjectId};
 use hooklatch_core::time::Timestamp;
 
-use crate::Answer;
+use crate::{Answer, Wake};
 
 /// What a document describes. The numbers are stable: stores keep them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,13 @@ pub trait Configuration: Send + Sync {
 
     /// Every document.
     fn load(&self) -> Answer<'_, Vec<ConfigRecord>>;
+
+    /// Grows with every save of any process, and with nothing else.
+    fn version(&self) -> Answer<'_, i64>;
+
+    /// Has `wake` called when another node may have changed the configuration. A notice may be
+    /// lost with the connection that carries it, so whoever must know asks for the version too.
+    fn on_change(&self, wake: Wake);
 
     /// Stores a document, durably, if what is stored is what the caller believes. The record's own
     /// `revision` is not looked at.

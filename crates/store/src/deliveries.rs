@@ -14,8 +14,11 @@ use crate::Answer;
 /// What a lane may have now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// How many more of its deliveries may be leased.
+    /// How many more of its deliveries whoever asks has room for.
     pub capacity: usize,
+    /// At most so many live leases in the lane, those of every node counted (the endpoint's
+    /// concurrency). [`usize::MAX`] where nothing limits it.
+    pub live_max: usize,
     /// For how long: the endpoint's timeout and a margin (O4).
     pub span: Millis,
 }
@@ -52,7 +55,8 @@ pub struct Lease {
 pub struct Leases {
     /// The deliveries, each leased durably.
     pub leased: Vec<Lease>,
-    /// How long until the next one is due in a lane that was not at its limit. None: nothing is
+    /// How long until the next one is due in a lane that was not at its capacity, or until the
+    /// first lease may end in one that others fill up to its [`Terms::live_max`]. None: nothing is
     /// waiting there.
     pub next_due_in: Option<Millis>,
 }
@@ -98,9 +102,12 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 pub trait Deliveries: Send + Sync {
     /// Leases due deliveries, durably, with [`Delivery::lease`]; the oldest due first within a
     /// lane, and no lane before another for ever. A delivery whose last lease has run out is due
-    /// at once, and its lost attempt is recorded.
+    /// at once, and its lost attempt is recorded. The live leases of a lane are counted in the
+    /// transaction that adds to them, so that two nodes that ask at once stay within
+    /// [`Terms::live_max`] together.
     ///
-    /// Opening an embedded store voids all leases: they run out at that moment (O4).
+    /// Opening an embedded store voids all leases: they run out at that moment (O4). In a store
+    /// that nodes share they outlive the process, and run out by the store's clock.
     fn lease(&self, request: LeaseRequest) -> Answer<'_, Leases>;
 
     /// Records an attempt and moves its delivery, with [`Delivery::finish`].

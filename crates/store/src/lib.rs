@@ -12,8 +12,11 @@ mod history;
 mod ledger;
 #[cfg(feature = "memory")]
 pub mod memory;
+pub mod node;
+pub mod record;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod transfer;
 
 pub use admissions::{Admissions, REFUSED_KEPT_MAX, Refused, ReleaseOutcome};
 pub use configuration::{AuditEntry, ConfigKind, ConfigRecord, Configuration, Expected, Saved};
@@ -36,7 +39,8 @@ use hooklatch_core::time::Timestamp;
 /// What a store answers with, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Why a store did not do what it was asked. In none of these cases was anything acknowledged.
+/// Why a store did not do what it was asked, or cannot say whether it did. In none of these cases
+/// was anything acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The backend failed or is being shut down.
@@ -48,6 +52,10 @@ pub enum StoreError {
     /// More is waiting to be written than the store's queue takes.
     #[error("the store's queue is full; nothing was recorded, repeating is safe")]
     Overloaded,
+    /// The connection broke while a commit was under way, and what became of it could not be looked
+    /// up either. Whoever has a key repeats under it, and meets what was recorded if it was.
+    #[error("whether it was recorded is not known; repeating with the same key is safe")]
+    Unknown(#[source] Option<Box<dyn Error + Send + Sync>>),
     /// What is stored cannot be understood: a bug, or a file from a newer version.
     #[error("the store holds a record that this version cannot read: {0}")]
     Unreadable(String),

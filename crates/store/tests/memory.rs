@@ -23,6 +23,8 @@ impl Memory {
 }
 
 impl Fixture for Memory {
+    const LEASES_END_WITH_THE_PROCESS: bool = true;
+
     fn new() -> Self {
         let clock = TestClock::new();
         let store = MemoryStore::with_clock(clock.clone());
@@ -50,6 +52,8 @@ macro_rules! faulty {
         struct $name(Memory);
 
         impl Fixture for $name {
+            const LEASES_END_WITH_THE_PROCESS: bool = true;
+
             fn new() -> Self {
                 Self(Memory::faulty($fault))
             }
@@ -77,6 +81,8 @@ faulty!(LeaseWithoutToken, Fault::LeaseWithoutToken);
 struct ThroughFloats(Memory);
 
 impl Fixture for ThroughFloats {
+    const LEASES_END_WITH_THE_PROCESS: bool = true;
+
     fn new() -> Self {
         Self(Memory::new())
     }

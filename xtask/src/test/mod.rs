@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that says whether the product works, with one command, on a
-//! machine that has the Rust toolchain and nothing else.
+//! machine that has the Rust toolchain and nothing else. The servers that tests talk to are started
+//! before them and ended after them, also when they fail.
 
 mod inputs;
 mod runner;
@@ -7,6 +8,7 @@ mod tools;
 
 use std::process::ExitCode;
 
+use crate::services::Services;
 use crate::workspace::Workspace;
 use crate::{Failure, tidy, workspace};
 
@@ -20,8 +22,10 @@ pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
     } else {
         None
     };
-    let tests = runner::tests(filters)?;
-    let doc_tests = runner::doc_tests(filters)?;
+    let services = Services::start(&workspace)?;
+    let tests = runner::tests(filters, services.variables())?;
+    let doc_tests = runner::doc_tests(filters, services.variables())?;
+    drop(services);
 
     if let Some(findings) = &untidy {
         tidy::print(findings);

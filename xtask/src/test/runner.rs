@@ -8,6 +8,9 @@ use std::thread;
 use crate::Failure;
 use crate::workspace::cargo;
 
+/// A variable of the tests' environment.
+pub type Variable = (&'static str, String);
+
 /// How a run ended.
 pub struct Ended {
     /// The runner's own.
@@ -19,7 +22,7 @@ pub struct Ended {
 }
 
 /// Runs every test but the doc tests.
-pub fn tests(filters: &[String]) -> Result<Ended, Failure> {
+pub fn tests(filters: &[String], variables: &[Variable]) -> Result<Ended, Failure> {
     if has_nextest() {
         let fixed = [
             "nextest",
@@ -28,7 +31,7 @@ pub fn tests(filters: &[String]) -> Result<Ended, Failure> {
             "--no-fail-fast",
             "--no-tests=pass",
         ];
-        let (exit_code, lines) = run(&fixed, filters)?;
+        let (exit_code, lines) = run(&fixed, filters, variables)?;
         return Ok(nextest_ended(exit_code, &lines));
     }
     let fixed = [
@@ -39,13 +42,14 @@ pub fn tests(filters: &[String]) -> Result<Ended, Failure> {
         "--bins",
         "--tests",
     ];
-    let (exit_code, lines) = run(&fixed, filters)?;
+    let (exit_code, lines) = run(&fixed, filters, variables)?;
     Ok(cargo_ended(exit_code, &lines))
 }
 
 /// Runs the examples in the documentation, which nextest does not know.
-pub fn doc_tests(filters: &[String]) -> Result<Ended, Failure> {
-    let (exit_code, lines) = run(&["test", "--workspace", "--doc", "--no-fail-fast"], filters)?;
+pub fn doc_tests(filters: &[String], variables: &[Variable]) -> Result<Ended, Failure> {
+    let fixed = ["test", "--workspace", "--doc", "--no-fail-fast"];
+    let (exit_code, lines) = run(&fixed, filters, variables)?;
     Ok(cargo_ended(exit_code, &lines))
 }
 
@@ -57,11 +61,16 @@ fn has_nextest() -> bool {
 }
 
 /// The exit code, and the lines that may be closing ones.
-fn run(arguments: &[&str], filters: &[String]) -> Result<(u8, Vec<String>), Failure> {
+fn run(
+    arguments: &[&str],
+    filters: &[String],
+    variables: &[Variable],
+) -> Result<(u8, Vec<String>), Failure> {
     let mut child = Command::new(cargo())
         .args(arguments)
         .arg("--")
         .args(filters)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

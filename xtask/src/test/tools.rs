@@ -1,18 +1,18 @@
 //! Programs that some tests run: Node.js for the providers' official libraries, curl for the tour
 //! of the README. Where one is missing and we may, it is installed; else one sentence says so.
 
-use std::process::{Command, Stdio};
-
 use crate::Failure;
+use crate::packages::{Package, install_if_we_may, works};
 
 /// A program and the Debian package that brings it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tool {
     command: &'static str,
-    package: &'static str,
+    package: Package,
 }
 
 const fn tool(command: &'static str, package: &'static str) -> Tool {
+    let package = Package(package);
     Tool { command, package }
 }
 
@@ -44,9 +44,8 @@ pub fn ensure(tools: &[Tool]) -> Result<(), Failure> {
     if absent.is_empty() {
         return Ok(());
     }
-    if is_root() && works("apt-get", &["--version"]) {
-        install(&absent)?;
-    }
+    let packages: Vec<_> = absent.iter().map(|tool| tool.package).collect();
+    install_if_we_may(&packages)?;
     let absent = missing(&absent);
     if absent.is_empty() {
         return Ok(());
@@ -61,44 +60,6 @@ fn version(command: &str) -> &'static str {
         "version"
     } else {
         "--version"
-    }
-}
-
-fn works(command: &str, arguments: &[&str]) -> bool {
-    Command::new(command)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output();
-    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
-}
-
-fn install(tools: &[Tool]) -> Result<(), Failure> {
-    let mut packages: Vec<_> = tools.iter().map(|tool| tool.package).collect();
-    packages.dedup();
-    eprintln!("xtask: installing {}", packages.join(", "));
-    apt_get(&["update"])?;
-    let options = ["install", "--yes", "--no-install-recommends"];
-    apt_get(&[&options[..], &packages].concat())
-}
-
-fn apt_get(arguments: &[&str]) -> Result<(), Failure> {
-    let status = Command::new("apt-get")
-        .arg("--quiet")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("apt-get {} failed", arguments.join(" ")).into())
     }
 }
 

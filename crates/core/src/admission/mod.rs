@@ -4,9 +4,11 @@
 //! reads a clock or a store. The answer holds everything that must be written, in one commit.
 
 mod decide;
+mod refuse;
 mod release;
 
 pub use decide::decide;
+pub use refuse::{Refused, refused};
 pub use release::{ReleaseInput, ReleaseRefused, Released, discard, release};
 
 use std::collections::BTreeSet;

@@ -34,7 +34,7 @@ pub(crate) fn text(settings: &Settings, address: SocketAddr, first_key: Option<&
 
 fn about(lines: &mut Vec<(&'static str, String)>, settings: &Settings, address: SocketAddr) {
     lines.push(("listening", format!("http://{address}")));
-    lines.push(("data", settings.data_dir.display().to_string()));
+    lines.push(("data", settings.place.to_string()));
     if let Some(url) = &settings.public_url {
         lines.push(("public", url.clone()));
     }

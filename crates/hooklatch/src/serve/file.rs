@@ -7,6 +7,7 @@ use hooklatch_core::secret::Secret;
 use serde::Deserialize;
 
 use super::settings::LogFormat;
+use crate::cli::DatabaseArgs;
 
 /// What the file may say; the names are those of the flags.
 #[derive(Debug, Default, Deserialize)]
@@ -14,6 +15,8 @@ use super::settings::LogFormat;
 pub(crate) struct FileSettings {
     pub listen: Option<String>,
     pub data_dir: Option<PathBuf>,
+    pub database_url: Option<Secret>,
+    pub database_url_file: Option<PathBuf>,
     pub dev: Option<bool>,
     pub public_url: Option<String>,
     pub log: Option<String>,
@@ -37,6 +40,14 @@ pub(crate) enum FileError {
 }
 
 impl FileSettings {
+    /// What it says of a database.
+    pub fn database(&self) -> DatabaseArgs {
+        DatabaseArgs {
+            database_url: self.database_url.clone(),
+            database_url_file: self.database_url_file.clone(),
+        }
+    }
+
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = std::fs::read_to_string(path).map_err(|source| FileError::Unreadable {
@@ -81,7 +92,7 @@ mod tests {
         let cases = [
             (
                 "listen = \"127.0.0.1:1\"\nlissten = 2\n",
-                ", line 2: unknown key `lissten`, expected one of `listen`, `data_dir`, `dev`, ",
+                ", line 2: unknown key `lissten`, expected one of `listen`, `data_dir`, `database_url`, ",
             ),
             (
                 "# ours\n\n[server]\nlisten = \"x\"\n",

@@ -1,5 +1,6 @@
 //! The parts of a running gateway, in the order in which they start and in which they end.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,14 @@ use hooklatch_server::directory::Directory;
 use hooklatch_server::serve::{Limits, serve};
 use hooklatch_server::{App, Settings as ServerSettings};
 use hooklatch_store::{Store, SystemClock};
-use hooklatch_store_sqlite::{Options, SqliteStore};
+use hooklatch_store_postgres::PostgresStore;
+use hooklatch_store_sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::keyfile::{self, Stored};
+use super::place::Place;
 use super::settings::Settings;
 use crate::failure::Failure;
 
@@ -28,15 +31,16 @@ pub(crate) struct Gateway {
     store: Arc<dyn Store>,
     engine: EngineHandle,
     http: JoinHandle<()>,
+    following: JoinHandle<()>,
     stop: CancellationToken,
     address: SocketAddr,
     first_key: Option<Secret>,
 }
 
 impl Gateway {
-    /// Starts everything. The store comes first: it keeps a second process out.
+    /// Starts everything. The store comes first: a directory keeps a second process out.
     pub async fn start(settings: &Settings) -> Result<Self, Failure> {
-        let store = open_store(settings)?;
+        let store = open_store(&settings.place).await?;
         let sealing_key = sealing_key(settings, store.as_ref()).await?;
         let reach = if settings.dev {
             Reach::LoopbackToo
@@ -45,7 +49,7 @@ impl Gateway {
         };
         let directory = Directory::open(Arc::clone(&store), sealing_key, reach)
             .await
-            .map_err(|error| Failure::failed("the gateway cannot start", error))?;
+            .map_err(cannot_start)?;
         let listener = TcpListener::bind(settings.listen)
             .await
             .map_err(|error| failed_to_listen(settings, error))?;
@@ -56,9 +60,11 @@ impl Gateway {
         // fails after it would have lost it.
         let first_key = bootstrap(&directory, settings.api_key.as_ref())
             .await
-            .map_err(|error| Failure::failed("the gateway cannot start", error))?;
+            .map_err(cannot_start)?;
         let stop = CancellationToken::new();
         let engine = start_engine(&store, &directory, reach);
+        let following = Arc::clone(&directory).follow(stop.child_token(), engine.waker());
+        let following = tokio::spawn(following);
         let app = App::new(
             Arc::clone(&store),
             directory,
@@ -73,6 +79,7 @@ impl Gateway {
             store,
             engine,
             http,
+            following,
             stop,
             address,
             first_key,
@@ -105,6 +112,8 @@ impl Gateway {
             }
         };
         let ((), drained) = tokio::join!(http, self.engine.drain(drain));
+        // It ends at once; a panic of it has been logged.
+        let _ = self.following.await;
         match drained {
             Drained::Complete => {}
             Drained::CutShort { attempts } => tracing::warn!(
@@ -121,11 +130,24 @@ impl Gateway {
     }
 }
 
-fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
-    let clock = Arc::new(SystemClock);
-    let store = SqliteStore::open(&settings.data_dir, clock, Options::default());
-    let store = store.map_err(|error| Failure::failed("the gateway cannot start", error))?;
-    Ok(store)
+async fn open_store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
+    match place {
+        Place::Directory(path) => {
+            let clock = Arc::new(SystemClock);
+            let options = hooklatch_store_sqlite::Options::default();
+            let store = SqliteStore::open(path, clock, options).map_err(cannot_start)?;
+            Ok(store)
+        }
+        Place::Database(url) => {
+            let options = hooklatch_store_postgres::Options::default();
+            let store = PostgresStore::open(url, options).await;
+            Ok(store.map_err(cannot_start)?)
+        }
+    }
+}
+
+fn cannot_start(error: impl Error) -> Failure {
+    Failure::failed("the gateway cannot start", error)
 }
 
 async fn sealing_key(settings: &Settings, store: &dyn Store) -> Result<SealingKey, Failure> {
@@ -141,8 +163,12 @@ async fn sealing_key(settings: &Settings, store: &dyn Store) -> Result<SealingKe
     } else {
         Stored::Something
     };
-    keyfile::load_or_make(&settings.data_dir, stored, rand::random())
-        .map_err(|error| Failure::failed("the gateway cannot start", error))
+    match &settings.place {
+        Place::Directory(path) => {
+            keyfile::load_or_make(path, stored, rand::random()).map_err(cannot_start)
+        }
+        Place::Database(_) => unreachable!("without a key such settings are refused"),
+    }
 }
 
 fn start_engine(store: &Arc<dyn Store>, directory: &Arc<Directory>, reach: Reach) -> EngineHandle {

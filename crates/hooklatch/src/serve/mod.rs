@@ -1,10 +1,11 @@
 //! `hooklatch serve`: wires the gateway together, runs it until a signal, and ends it in order.
 
 mod banner;
-mod file;
+pub(crate) mod file;
 mod gateway;
 mod keyfile;
 mod logs;
+pub(crate) mod place;
 pub(crate) mod settings;
 
 use crate::cli::{Cli, ServeArgs};
@@ -34,7 +35,7 @@ pub(crate) async fn run(arguments: Box<ServeArgs>) -> Result<(), Failure> {
     if let Some(warning) = banner::warning(&settings, address) {
         tracing::warn!("{warning}");
     }
-    tracing::info!(%address, data = %settings.data_dir.display(), "the gateway is up");
+    tracing::info!(%address, data = %settings.place, "the gateway is up");
     let by_itself = tokio::select! {
         signal = signals.next() => {
             let drain_seconds = settings.drain.as_secs();

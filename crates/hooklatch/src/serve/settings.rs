@@ -4,7 +4,7 @@
 //! come from the environment or the file only.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use hooklatch_core::seal::SealingKey;
@@ -13,6 +13,7 @@ use hooklatch_core::token::check_api_key;
 use serde::Deserialize;
 
 use super::file::{FileError, FileSettings};
+use super::place::{Place, PlaceError, Wish};
 use crate::cli::ServeArgs;
 use crate::connect::API_KEY_VARIABLE;
 
@@ -38,7 +39,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub listen: SocketAddr,
-    pub data_dir: PathBuf,
+    pub place: Place,
     pub dev: bool,
     pub public_url: Option<String>,
     pub log: String,
@@ -53,6 +54,13 @@ pub(crate) struct Settings {
 pub(crate) enum SettingsError {
     #[error(transparent)]
     File(#[from] FileError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(
+        "HOOKLATCH_ENCRYPTION_KEY (or encryption_key) is not set, and nodes that share a database \
+         need the same key: make one with `openssl rand -base64 32` and give it to each of them"
+    )]
+    NoEncryptionKey,
     #[error("{name} is {value:?}: {hint}")]
     Value {
         name: &'static str,
@@ -73,19 +81,27 @@ impl Settings {
             Some(path) => FileSettings::read(path)?,
             None => FileSettings::default(),
         };
+        let written = Wish::of_arguments(file.data_dir.clone(), file.database());
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
         let api_key = given(API_KEY_VARIABLE).map(Secret::new).or(file.api_key);
         let encryption_key = given(ENCRYPTION_KEY_VARIABLE)
             .map(Secret::new)
             .or(file.encryption_key);
+        let place = Wish::of_arguments(arguments.data_dir, arguments.database).place()?;
+        let place = match place {
+            Some(place) => place,
+            None => written
+                .place()?
+                .unwrap_or_else(|| Place::Directory(Path::new(DATA_DIR).to_owned())),
+        };
+        if matches!(place, Place::Database(_)) && encryption_key.is_none() {
+            return Err(SettingsError::NoEncryptionKey);
+        }
         let listen = arguments.listen.or(file.listen);
         let drain = arguments.drain_seconds.or(file.drain_seconds);
         Ok(Self {
             listen: address(listen.as_deref().unwrap_or(LISTEN))?,
-            data_dir: arguments
-                .data_dir
-                .or(file.data_dir)
-                .unwrap_or_else(|| Path::new(DATA_DIR).to_owned()),
+            place,
             dev: arguments.dev.or(file.dev).unwrap_or(false),
             public_url: arguments
                 .public_url
@@ -183,7 +199,7 @@ mod tests {
     fn without_a_word_the_gateway_is_local_and_strict() {
         let settings = Settings::gather(ServeArgs::default(), nothing).unwrap();
         assert_eq!(settings.listen.to_string(), LISTEN);
-        assert_eq!(settings.data_dir, Path::new(DATA_DIR));
+        assert_eq!(settings.place.to_string(), DATA_DIR);
         assert_eq!(
             (settings.dev, settings.log_format),
             (false, LogFormat::Text)
@@ -200,7 +216,7 @@ mod tests {
         );
         let settings = with_file(&text, ServeArgs::default()).unwrap();
         assert_eq!(settings.listen.port(), 9);
-        assert_eq!(settings.data_dir, Path::new("d"));
+        assert_eq!(settings.place.to_string(), "d");
         assert!(settings.dev);
         let url = settings.public_url.as_deref();
         assert_eq!(url, Some("https://hooks.example.com"));
@@ -211,6 +227,30 @@ mod tests {
         assert_eq!(settings.drain, Duration::from_secs(5));
         assert_eq!(settings.api_key, Some(Secret::from(KEY)));
         assert!(settings.encryption_key.is_some());
+    }
+
+    #[test]
+    fn a_database_needs_the_key_that_all_nodes_share() {
+        let url = "database_url = \"postgres://me:s3same@127.0.0.1/hooks\"\n";
+        let error = with_file(url, ServeArgs::default()).unwrap_err();
+        assert!(matches!(error, SettingsError::NoEncryptionKey), "{error}");
+        let text = format!("{url}encryption_key = \"{SEALING}\"\n");
+        let settings = with_file(&text, ServeArgs::default()).unwrap();
+        assert_eq!(
+            settings.place.to_string(),
+            "postgres://127.0.0.1:5432/hooks"
+        );
+        assert!(!format!("{settings:?}").contains("s3same"));
+        // A flag goes before the file, also where it names another kind of place.
+        let arguments = ServeArgs {
+            data_dir: Some("here".into()),
+            ..ServeArgs::default()
+        };
+        let settings = with_file(&text, arguments).unwrap();
+        assert_eq!(settings.place.to_string(), "here");
+        let both = format!("{text}data_dir = \"d\"\n");
+        let error = with_file(&both, ServeArgs::default()).unwrap_err();
+        assert!(matches!(error, SettingsError::Place(_)), "{error}");
     }
 
     #[test]

@@ -2,10 +2,17 @@
 //! everything. Each is cut off within bounds, and nobody else notices.
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::support::raw::Raw;
-use crate::support::{Gateway, Source};
+use crate::support::{Backend, Data, Gateway, Source, on_each_store};
+
+on_each_store! {
+    slow_and_silent_clients_are_cut_off_while_others_are_served
+    a_body_in_chunks_that_never_ends_is_refused_at_the_limit
+    a_body_that_says_it_is_too_large_is_refused_before_it_comes
+    too_many_headers_and_too_long_ones_are_refused
+    what_is_not_http_is_refused
+}
 
 /// A body that is over the limit of 5 MiB, as the chunks that it is written in.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -16,12 +23,12 @@ const CHUNKS_UNREAD_MAX: usize = 400;
 struct World {
     gateway: Gateway,
     source: Source,
-    _data: TempDir,
+    _data: Data,
 }
 
-async fn world() -> World {
-    let data = TempDir::new().expect("a temporary directory");
-    let gateway = Gateway::start(data.path()).await;
+async fn world(on: Backend) -> World {
+    let data = Data::new(on).await;
+    let gateway = Gateway::start(&data).await;
     let source = gateway.api().source(&json!({"name": "provider"})).await;
     World {
         gateway,
@@ -66,9 +73,8 @@ fn assert_status(answer: &str, status: u16) {
     );
 }
 
-#[tokio::test]
-async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
-    let world = world().await;
+async fn slow_and_silent_clients_are_cut_off_while_others_are_served(on: Backend) {
+    let world = world(on).await;
     let silent = world.open().await;
     let mut half_a_head = world.open().await;
     half_a_head.write(world.head("x-half: ").as_bytes()).await;
@@ -99,9 +105,8 @@ async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
     assert_eq!(world.gateway.api().list("/v1/messages").await.len(), 2);
 }
 
-#[tokio::test]
-async fn a_body_in_chunks_that_never_ends_is_refused_at_the_limit() {
-    let world = world().await;
+async fn a_body_in_chunks_that_never_ends_is_refused_at_the_limit(on: Backend) {
+    let world = world(on).await;
     let mut raw = world.open().await;
     raw.write(world.head("transfer-encoding: chunked\r\n\r\n").as_bytes())
         .await;
@@ -129,9 +134,8 @@ async fn a_body_in_chunks_that_never_ends_is_refused_at_the_limit() {
     assert_eq!(world.gateway.api().list("/v1/messages").await.len(), 1);
 }
 
-#[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
-    let world = world().await;
+async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes(on: Backend) {
+    let world = world(on).await;
     let answer = world
         .exchange(&world.head("content-length: 6000000\r\n\r\n"))
         .await;
@@ -140,9 +144,8 @@ async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
     world.assert_serves_others().await;
 }
 
-#[tokio::test]
-async fn too_many_headers_and_too_long_ones_are_refused() {
-    let world = world().await;
+async fn too_many_headers_and_too_long_ones_are_refused(on: Backend) {
+    let world = world(on).await;
     let many: String = (0..150)
         .map(|number| format!("x-{number}: 1\r\n"))
         .collect();
@@ -156,9 +159,8 @@ async fn too_many_headers_and_too_long_ones_are_refused() {
     world.assert_serves_others().await;
 }
 
-#[tokio::test]
-async fn what_is_not_http_is_refused() {
-    let world = world().await;
+async fn what_is_not_http_is_refused(on: Backend) {
+    let world = world(on).await;
     let bad_length = world.head("content-length: many\r\n\r\n");
     let two_lengths = world.head("content-length: 1\r\ncontent-length: 2\r\n\r\nab");
     for request in [

@@ -3,21 +3,30 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::api::text;
-use crate::support::{Answer, Api, Gateway, Receiver, Source};
+use crate::support::{Answer, Api, Backend, Data, Gateway, Receiver, Source, on_each_store};
+
+on_each_store! {
+    k5_a_body_that_cannot_be_read_is_delivered_as_it_is
+    k5_without_a_key_the_source_decides
+    k3_keys_of_any_type_and_length_are_told_apart
+    s5_a_send_that_cannot_be_meant_is_refused_and_says_why
+    configuration_of_wrong_types_and_values_is_refused_at_its_field
+    unknown_and_malformed_ids_are_not_found
+    without_the_right_key_nobody_gets_in
+}
 
 struct World {
     api: Api,
     receiver: Receiver,
     _gateway: Gateway,
-    _data: TempDir,
+    _data: Data,
 }
 
-async fn world() -> World {
-    let data = TempDir::new().expect("a temporary directory");
-    let gateway = Gateway::start(data.path()).await;
+async fn world(on: Backend) -> World {
+    let data = Data::new(on).await;
+    let gateway = Gateway::start(&data).await;
     World {
         api: gateway.api(),
         receiver: Receiver::obliging().await,
@@ -72,9 +81,8 @@ fn assert_problem(answer: &Answer, status: u16) -> Value {
     problem
 }
 
-#[tokio::test]
-async fn k5_a_body_that_cannot_be_read_is_delivered_as_it_is() {
-    let world = world().await;
+async fn k5_a_body_that_cannot_be_read_is_delivered_as_it_is(on: Backend) {
+    let world = world(on).await;
     let source = world.keyed("provider", "accept").await;
     let endpoint = world
         .api
@@ -96,9 +104,8 @@ async fn k5_a_body_that_cannot_be_read_is_delivered_as_it_is() {
     }
 }
 
-#[tokio::test]
-async fn k5_without_a_key_the_source_decides() {
-    let world = world().await;
+async fn k5_without_a_key_the_source_decides(on: Backend) {
+    let world = world(on).await;
     let without = ["{}", r#"{"id": null}"#, r#"{"id": ""}"#];
     let accepting = world.keyed("accepting", "accept").await;
     for body in without {
@@ -124,9 +131,8 @@ async fn k5_without_a_key_the_source_decides() {
     }
 }
 
-#[tokio::test]
-async fn k3_keys_of_any_type_and_length_are_told_apart() {
-    let world = world().await;
+async fn k3_keys_of_any_type_and_length_are_told_apart(on: Backend) {
+    let world = world(on).await;
     let source = world.keyed("provider", "reject").await;
     let long = "k".repeat(10 * 1024);
     let long = [
@@ -157,9 +163,8 @@ async fn k3_keys_of_any_type_and_length_are_told_apart() {
     );
 }
 
-#[tokio::test]
-async fn s5_a_send_that_cannot_be_meant_is_refused_and_says_why() {
-    let world = world().await;
+async fn s5_a_send_that_cannot_be_meant_is_refused_and_says_why(on: Backend) {
+    let world = world(on).await;
     let endpoint = world
         .api
         .endpoint("orders", &world.receiver.url("/"), json!({}))
@@ -213,9 +218,8 @@ async fn s5_a_send_that_cannot_be_meant_is_refused_and_says_why() {
     assert_eq!(world.api.list("/v1/messages").await, Vec::<Value>::new());
 }
 
-#[tokio::test]
-async fn configuration_of_wrong_types_and_values_is_refused_at_its_field() {
-    let world = world().await;
+async fn configuration_of_wrong_types_and_values_is_refused_at_its_field(on: Backend) {
+    let world = world(on).await;
     for (path, body, pointer) in [
         ("/v1/sources", json!({"name": 5}), "/name"),
         (
@@ -266,9 +270,8 @@ async fn configuration_of_wrong_types_and_values_is_refused_at_its_field() {
     assert_problem(&broken.unwrap(), 400);
 }
 
-#[tokio::test]
-async fn unknown_and_malformed_ids_are_not_found() {
-    let world = world().await;
+async fn unknown_and_malformed_ids_are_not_found(on: Backend) {
+    let world = world(on).await;
     let source = world.keyed("provider", "accept").await;
     let taken = world.arrive(&source, "{}").await.json();
     let known = text(&taken, "message_id");
@@ -302,9 +305,8 @@ async fn unknown_and_malformed_ids_are_not_found() {
     assert_problem(&world.arrive(&nowhere, "{}").await, 404);
 }
 
-#[tokio::test]
-async fn without_the_right_key_nobody_gets_in() {
-    let world = world().await;
+async fn without_the_right_key_nobody_gets_in(on: Backend) {
+    let world = world(on).await;
     let address = world._gateway.address;
     for authorization in [
         "",

@@ -4,10 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::api::text;
-use crate::support::{Api, Endpoint, Gateway, Receiver, Reply, Source, eventually};
+use crate::support::{
+    Api, Backend, Data, Endpoint, Gateway, Receiver, Reply, Source, eventually, on_each_store,
+};
+
+on_each_store! {
+    messages_that_wait_for_a_deleted_endpoint_are_cancelled_and_say_so
+    messages_of_a_deleted_source_are_still_delivered
+    c1_a_source_that_is_made_again_is_a_new_scope
+}
 
 /// A source, and an endpoint that fails until it is healed.
 struct World {
@@ -17,12 +24,12 @@ struct World {
     receiver: Receiver,
     healed: Arc<AtomicBool>,
     _gateway: Gateway,
-    _data: TempDir,
+    _data: Data,
 }
 
-async fn world() -> World {
-    let data = TempDir::new().expect("a temporary directory");
-    let gateway = Gateway::start(data.path()).await;
+async fn world(on: Backend) -> World {
+    let data = Data::new(on).await;
+    let gateway = Gateway::start(&data).await;
     let healed = Arc::new(AtomicBool::new(false));
     let health = Arc::clone(&healed);
     let receiver = Receiver::start(move |_| {
@@ -67,9 +74,8 @@ impl World {
     }
 }
 
-#[tokio::test]
-async fn messages_that_wait_for_a_deleted_endpoint_are_cancelled_and_say_so() {
-    let world = world().await;
+async fn messages_that_wait_for_a_deleted_endpoint_are_cancelled_and_say_so(on: Backend) {
+    let world = world(on).await;
     let id = world.waiting_message().await;
     world
         .api
@@ -90,9 +96,8 @@ async fn messages_that_wait_for_a_deleted_endpoint_are_cancelled_and_say_so() {
     assert_eq!(world.api.post("/v1/webhooks/send", &sent).await.status, 404);
 }
 
-#[tokio::test]
-async fn messages_of_a_deleted_source_are_still_delivered() {
-    let world = world().await;
+async fn messages_of_a_deleted_source_are_still_delivered(on: Backend) {
+    let world = world(on).await;
     let id = world.waiting_message().await;
     world
         .api
@@ -106,9 +111,8 @@ async fn messages_of_a_deleted_source_are_still_delivered() {
     assert_eq!(message["source_id"], json!(world.source.id), "{message}");
 }
 
-#[tokio::test]
-async fn c1_a_source_that_is_made_again_is_a_new_scope() {
-    let world = world().await;
+async fn c1_a_source_that_is_made_again_is_a_new_scope(on: Backend) {
+    let world = world(on).await;
     let keyed = json!({"name": "again", "key": {"locations": ["body:$.id"]}});
     let first = world.api.source(&keyed).await;
     let body = r#"{"id": 1}"#;

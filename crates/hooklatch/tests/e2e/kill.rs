@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -17,8 +16,15 @@ use crate::support::api::text;
 use crate::support::eventually::PAUSE;
 use crate::support::gateway::API_KEY;
 use crate::support::{
-    Answer, Api, Delivered, Endpoint, Gateway, Receiver, Reply, Source, eventually,
+    Answer, Api, Backend, Data, Delivered, Endpoint, Gateway, Receiver, Reply, Source, eventually,
+    on_each_store,
 };
+
+on_each_store! {
+    c2_kill_nine_loses_nothing_that_was_acknowledged_and_accepts_no_key_twice
+    after_a_restart_retrying_goes_on_where_it_stopped
+    d3_an_attempt_cut_off_by_a_crash_is_uncertain_and_the_next_is_a_recovery
+}
 
 /// How often the gateway is killed.
 const KILLS: usize = 6;
@@ -52,10 +58,9 @@ struct Acknowledged {
     accepted: bool,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c2_kill_nine_loses_nothing_that_was_acknowledged_and_accepts_no_key_twice() {
-    let data = TempDir::new().unwrap();
-    let mut gateway = Gateway::start(data.path()).await;
+async fn c2_kill_nine_loses_nothing_that_was_acknowledged_and_accepts_no_key_twice(on: Backend) {
+    let data = Data::new(on).await;
+    let mut gateway = Gateway::start(&data).await;
     let receiver = Receiver::start(stumble).await;
     let world = Arc::new(world(&gateway, &receiver).await);
 
@@ -69,7 +74,7 @@ async fn c2_kill_nine_loses_nothing_that_was_acknowledged_and_accepts_no_key_twi
             .await
             .unwrap();
         gateway.kill().await;
-        gateway = Gateway::start(data.path()).await;
+        gateway = Gateway::start(&data).await;
         world.address.send_replace(gateway.address);
     }
     let mut acknowledged = Vec::new();
@@ -104,7 +109,8 @@ async fn world(gateway: &Gateway, receiver: &Receiver) -> World {
     let source = json!({"name": "provider", "key": {"locations": ["body:$.id"]}});
     let source = api.source(&source).await;
     let retry = json!({"strategy": "fixed", "base_seconds": 1, "max_attempts": 60});
-    let settings = json!({"retry": retry});
+    // A lease that is lost with its process lasts ten seconds longer than that.
+    let settings = json!({"retry": retry, "timeout_seconds": 5});
     let endpoint = api
         .endpoint("orders", &receiver.url("/hook"), settings)
         .await;
@@ -284,10 +290,9 @@ async fn delivery(api: &Api, message_id: &str) -> Value {
     api.read(&format!("/v1/deliveries/{id}")).await
 }
 
-#[tokio::test]
-async fn after_a_restart_retrying_goes_on_where_it_stopped() {
-    let data = TempDir::new().unwrap();
-    let mut gateway = Gateway::start(data.path()).await;
+async fn after_a_restart_retrying_goes_on_where_it_stopped(on: Backend) {
+    let data = Data::new(on).await;
+    let mut gateway = Gateway::start(&data).await;
     let receiver = Receiver::start(|delivered| {
         let number: u32 = delivered.header("hooklatch-attempt").parse().unwrap_or(0);
         Reply::Status(if number < 3 { 500 } else { 200 })
@@ -308,7 +313,7 @@ async fn after_a_restart_retrying_goes_on_where_it_stopped() {
     })
     .await;
     gateway.kill().await;
-    gateway = Gateway::start(data.path()).await;
+    gateway = Gateway::start(&data).await;
     let api = gateway.api();
     let after = delivery(&api, &message_id).await;
     assert_eq!(after["attempts"], 2, "{after}");
@@ -324,23 +329,23 @@ async fn after_a_restart_retrying_goes_on_where_it_stopped() {
     ends_delivered(&api, &message_id, 3).await;
 }
 
-#[tokio::test]
-async fn d3_an_attempt_cut_off_by_a_crash_is_uncertain_and_the_next_is_a_recovery() {
-    let data = TempDir::new().unwrap();
-    let mut gateway = Gateway::start(data.path()).await;
+async fn d3_an_attempt_cut_off_by_a_crash_is_uncertain_and_the_next_is_a_recovery(on: Backend) {
+    let data = Data::new(on).await;
+    let mut gateway = Gateway::start(&data).await;
     let receiver = Receiver::start(|delivered| match delivered.header("hooklatch-attempt") {
         "1" => Reply::Silence,
         _ => Reply::Status(200),
     })
     .await;
     let api = gateway.api();
-    let endpoint = api.endpoint("orders", &receiver.url("/"), json!({})).await;
+    let settings = json!({"timeout_seconds": 5});
+    let endpoint = api.endpoint("orders", &receiver.url("/"), settings).await;
     let sent = json!({"endpoint_id": endpoint.id, "payload": {"order": 1}});
     let message_id = text(&api.create("/v1/webhooks/send", &sent).await, "id");
 
     receiver.wait_for_count(1).await;
     gateway.kill().await;
-    gateway = Gateway::start(data.path()).await;
+    gateway = Gateway::start(&data).await;
     let seen = receiver.wait_for_count(2).await;
     assert_eq!(seen[1].header("hooklatch-attempt"), "2");
     assert_eq!(seen[1].header("hooklatch-trigger"), "recovery");

@@ -1,8 +1,14 @@
 //! The real binary from outside, over HTTP and signals alone: what users rely on when providers
 //! repeat themselves, processes are killed, disks fill up and clients send nonsense.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "sentences are tests on each store, which the lint does not see"
+)]
+
 mod bad_http;
 mod bad_input;
+mod database;
 mod deleted;
 mod full_disk;
 mod kill;

@@ -4,20 +4,26 @@
 use std::process::Stdio;
 
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::support::api::text;
 use crate::support::gateway::serve;
-use crate::support::{DEADLINE, Gateway, Receiver, Reply, eventually};
+use crate::support::{
+    Backend, DEADLINE, Data, Gateway, Receiver, Reply, eventually, on_each_store,
+};
+
+on_each_store! {
+    a_graceful_shutdown_lets_what_is_under_way_end
+    without_dev_no_endpoint_is_saved_that_reaches_inside
+}
 
 #[tokio::test]
 async fn a_second_process_on_a_data_directory_ends_and_names_it() {
-    let data = TempDir::new().unwrap();
-    let mut first = Gateway::start(data.path()).await;
-    let mut second = serve(data.path());
+    let data = Data::new(Backend::Sqlite).await;
+    let mut first = Gateway::start(&data).await;
+    let mut second = serve(&data);
     second.stdin(Stdio::null()).kill_on_drop(true);
     let second = timeout(DEADLINE, second.output())
         .await
@@ -35,10 +41,9 @@ async fn a_second_process_on_a_data_directory_ends_and_names_it() {
     first.api().ingest_json(&made, "{}").await;
 }
 
-#[tokio::test]
-async fn a_graceful_shutdown_lets_what_is_under_way_end() {
-    let data = TempDir::new().unwrap();
-    let mut gateway = Gateway::start(data.path()).await;
+async fn a_graceful_shutdown_lets_what_is_under_way_end(on: Backend) {
+    let data = Data::new(on).await;
+    let mut gateway = Gateway::start(&data).await;
     let (open, gate) = watch::channel(false);
     let receiver = Receiver::start(move |_| Reply::Held(gate.clone())).await;
     let api = gateway.api();
@@ -60,7 +65,7 @@ async fn a_graceful_shutdown_lets_what_is_under_way_end() {
     open.send_replace(true);
     assert_eq!(gateway.ended().await.code(), Some(0));
 
-    let again = Gateway::start(data.path()).await;
+    let again = Gateway::start(&data).await;
     let message = again
         .api()
         .read(&format!("/v1/messages/{message_id}"))
@@ -70,10 +75,9 @@ async fn a_graceful_shutdown_lets_what_is_under_way_end() {
     assert_eq!(receiver.seen().len(), 1);
 }
 
-#[tokio::test]
-async fn without_dev_no_endpoint_is_saved_that_reaches_inside() {
-    let data = TempDir::new().unwrap();
-    let gateway = Gateway::start_with(serve(data.path())).await;
+async fn without_dev_no_endpoint_is_saved_that_reaches_inside(on: Backend) {
+    let data = Data::new(on).await;
+    let gateway = Gateway::start_with(serve(&data)).await;
     let api = gateway.api();
     for host in [
         "127.0.0.1",

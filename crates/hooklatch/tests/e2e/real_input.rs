@@ -7,13 +7,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::support::api::text;
 use crate::support::inputs::{github_examples, github_signature, stripe_events};
-use crate::support::{Answer, Api, Delivered, Endpoint, Gateway, Receiver, Source};
+use crate::support::{
+    Answer, Api, Backend, Data, Delivered, Endpoint, Gateway, Receiver, Source, on_each_store,
+};
+
+on_each_store! {
+    every_example_of_github_arrives_once_however_often_it_is_sent
+    every_event_that_stripe_signs_arrives_once_however_often_it_is_sent
+    k7_an_event_with_one_changed_byte_is_refused_and_claims_nothing
+}
 
 /// Stands for any text: what the provider and we both know.
 const SECRET: &str = "whsec_it is only the text that counts";
@@ -27,7 +34,7 @@ struct Route {
     source: Source,
     endpoint: Endpoint,
     receiver: Receiver,
-    _data: TempDir,
+    _data: Data,
 }
 
 /// One event as its provider sends it.
@@ -46,9 +53,9 @@ struct Taken {
     duplicates: usize,
 }
 
-async fn route(provider: &str) -> Route {
-    let data = TempDir::new().expect("a temporary directory");
-    let gateway = Gateway::start(data.path()).await;
+async fn route(on: Backend, provider: &str) -> Route {
+    let data = Data::new(on).await;
+    let gateway = Gateway::start(&data).await;
     let receiver = Receiver::obliging().await;
     let api = gateway.api();
     let verifier = json!({"secret": SECRET});
@@ -68,9 +75,8 @@ async fn route(provider: &str) -> Route {
     }
 }
 
-#[tokio::test]
-async fn every_example_of_github_arrives_once_however_often_it_is_sent() {
-    let route = route("github").await;
+async fn every_example_of_github_arrives_once_however_often_it_is_sent(on: Backend) {
+    let route = route(on, "github").await;
     let examples = github_examples();
     assert!(examples.len() > 300, "only {} examples", examples.len());
     let event = |(index, example): (usize, crate::support::inputs::GithubExample)| {
@@ -102,9 +108,8 @@ async fn every_example_of_github_arrives_once_however_often_it_is_sent() {
     }
 }
 
-#[tokio::test]
-async fn every_event_that_stripe_signs_arrives_once_however_often_it_is_sent() {
-    let route = route("stripe").await;
+async fn every_event_that_stripe_signs_arrives_once_however_often_it_is_sent(on: Backend) {
+    let route = route(on, "stripe").await;
     let event = |(index, event): (usize, crate::support::inputs::StripeEvent)| Event {
         id: event.id,
         headers: vec![
@@ -124,9 +129,8 @@ async fn every_event_that_stripe_signs_arrives_once_however_often_it_is_sent() {
     delivered_once(&route, &taken).await;
 }
 
-#[tokio::test]
-async fn k7_an_event_with_one_changed_byte_is_refused_and_claims_nothing() {
-    let route = route("stripe").await;
+async fn k7_an_event_with_one_changed_byte_is_refused_and_claims_nothing(on: Backend) {
+    let route = route(on, "stripe").await;
     let event = stripe_events(SECRET).await.swap_remove(0);
     let headers = [
         ("content-type", "application/json"),

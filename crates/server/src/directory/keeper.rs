@@ -3,15 +3,18 @@
 //! A change may be several documents, and the store takes them one by one. What it has taken is in
 //! force at once, whether or not the rest follows and whether or not the caller still waits for the
 //! answer: what requests see must not fall behind what is stored.
+//!
+//! What is shown only ever grows newer, document by document: own changes and those of other nodes
+//! are put on top of whatever is shown at that moment, and an older revision is never shown again.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hooklatch_core::seal::SealingKey;
-use hooklatch_store::{Expected, Saved, Store};
+use hooklatch_store::{Expected, Saved, Store, StoreError};
 use http::StatusCode;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Document, OpenError, Snapshot, SnapshotError, load, name_taken};
+use super::{Document, Snapshot, SnapshotError, name_taken};
 use crate::problem::Problem;
 
 /// What is stored, and what requests see of it.
@@ -33,6 +36,15 @@ pub(super) enum Stored {
     Outdated(Problem),
     /// Not all of it, and deciding anew would come to the same.
     Refused(Problem),
+}
+
+/// What a look at the store brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refreshed {
+    /// All of it was shown already.
+    Nothing,
+    /// Something that another node has changed.
+    Something,
 }
 
 impl Keeper {
@@ -91,11 +103,16 @@ impl Keeper {
                 }
             }
         }
-        let shown = self.show(before.with(stored, &self.sealing_key))?;
-        match obstacle {
-            None => Ok(Stored::Done),
-            Some(obstacle) => self.catch_up(&shown, obstacle).await,
+        let errors = self.show(&stored);
+        if let Some(error) = errors.first() {
+            return Err(unusable(error));
         }
+        let Some(obstacle) = obstacle else {
+            return Ok(Stored::Done);
+        };
+        let expected = before.with(&stored, &self.sealing_key);
+        let expected = expected.map_err(|error| unusable(&error))?;
+        Ok(self.catch_up(&expected, obstacle).await)
     }
 
     async fn save(&self, before: &Snapshot, document: &Document) -> Result<i64, Problem> {
@@ -111,33 +128,62 @@ impl Keeper {
     }
 
     /// Shows what is stored in truth, where a change met something that it did not know of.
-    async fn catch_up(&self, shown: &Snapshot, obstacle: Problem) -> Result<Stored, Problem> {
-        let loaded = match load(&self.store, &self.sealing_key).await {
-            Ok(loaded) => loaded,
-            Err(OpenError::Snapshot(error)) => return Err(unusable(&error)),
+    async fn catch_up(&self, expected: &Snapshot, obstacle: Problem) -> Stored {
+        if let Err(error) = self.refresh().await {
             // What is known stays in use.
-            Err(OpenError::Store(error)) => {
-                tracing::warn!(%error, "the configuration could not be loaded anew");
-                return Ok(Stored::Refused(obstacle));
-            }
-        };
-        // A name that is taken by what was known already stays taken.
-        if obstacle.status() == StatusCode::CONFLICT && loaded.agrees_with(shown) {
-            return Ok(Stored::Refused(obstacle));
+            tracing::warn!(%error, "the configuration could not be loaded anew");
+            return Stored::Refused(obstacle);
         }
-        self.show(Ok(loaded))?;
-        Ok(Stored::Outdated(obstacle))
+        // A name that is taken by what was known already stays taken.
+        if obstacle.status() == StatusCode::CONFLICT && self.snapshot().agrees_with(expected) {
+            return Stored::Refused(obstacle);
+        }
+        Stored::Outdated(obstacle)
     }
 
-    fn show(&self, next: Result<Snapshot, SnapshotError>) -> Result<Arc<Snapshot>, Problem> {
-        let next = Arc::new(next.map_err(|error| unusable(&error))?);
-        let mut snapshot = self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *snapshot = Arc::clone(&next);
-        Ok(next)
+    /// Shows what is stored and not yet shown. What this version cannot use is told of and left
+    /// out: a newer one, running beside it, may have written it.
+    pub(super) async fn refresh(&self) -> Result<Refreshed, StoreError> {
+        let records = self.store.load().await?;
+        let known = self.snapshot();
+        let mut news = Vec::new();
+        for record in records {
+            if !known.lacks((record.kind, record.number), record.revision) {
+                continue;
+            }
+            match Document::read(&record) {
+                Ok(document) => news.push((document, record.revision)),
+                Err(error) => left_out(&error.into()),
+            }
+        }
+        if news.is_empty() {
+            return Ok(Refreshed::Nothing);
+        }
+        let errors = self.show(&news);
+        errors.iter().for_each(left_out);
+        Ok(Refreshed::Something)
     }
+
+    /// Puts documents on top of what is shown. Readers never wait for it: the next snapshot is
+    /// made beside the one they read, and made once more if that was replaced in the meantime.
+    fn show(&self, news: &[(Document, i64)]) -> Vec<SnapshotError> {
+        loop {
+            let before = self.snapshot();
+            let (next, errors) = before.with_usable(news, &self.sealing_key);
+            let mut shown = self
+                .snapshot
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            if Arc::ptr_eq(&shown, &before) {
+                *shown = Arc::new(next);
+                return errors;
+            }
+        }
+    }
+}
+
+fn left_out(error: &SnapshotError) {
+    tracing::error!(%error, "a change of the configuration by another node cannot be used");
 }
 
 fn unusable(error: &SnapshotError) -> Problem {

@@ -2,10 +2,12 @@
 //!
 //! A change is decided on the snapshot of the moment, stored, and only then seen by requests. Where
 //! something else is stored than the snapshot says, the store notices; then the configuration is
-//! loaded anew and the change is decided once more.
+//! loaded anew and the change is decided once more. What other nodes store is followed beside all
+//! this.
 
 mod document;
 mod engine;
+mod follow;
 mod keeper;
 mod snapshot;
 
@@ -70,7 +72,12 @@ impl Directory {
         sealing_key: SealingKey,
         reach: Reach,
     ) -> Result<Arc<Self>, OpenError> {
-        let snapshot = load(&store, &sealing_key).await?;
+        let mut documents = Vec::new();
+        for record in store.load().await? {
+            let document = Document::read(&record).map_err(SnapshotError::from)?;
+            documents.push((document, record.revision));
+        }
+        let snapshot = Snapshot::default().with(&documents, &sealing_key)?;
         Ok(Arc::new(Self {
             keeper: Keeper::new(store, sealing_key, snapshot),
             reach,
@@ -139,16 +146,6 @@ impl Directory {
             .hasten(Lane::of_endpoint(endpoint))
             .await?)
     }
-}
-
-async fn load(store: &Arc<dyn Store>, sealing_key: &SealingKey) -> Result<Snapshot, OpenError> {
-    let records = store.load().await?;
-    let mut documents = Vec::with_capacity(records.len());
-    for record in records {
-        let document = Document::read(&record).map_err(SnapshotError::from)?;
-        documents.push((document, record.revision));
-    }
-    Ok(Snapshot::default().with(documents, sealing_key)?)
 }
 
 /// Bytes that nobody can guess.

@@ -85,16 +85,42 @@ impl Snapshot {
     /// This snapshot with some documents added or replaced, each under its revision.
     pub fn with(
         &self,
-        documents: Vec<(Document, i64)>,
+        documents: &[(Document, i64)],
         sealing_key: &SealingKey,
     ) -> Result<Self, SnapshotError> {
+        let (next, errors) = self.with_usable(documents, sealing_key);
+        errors.into_iter().next().map_or(Ok(next), Err)
+    }
+
+    /// The same with those that can be used, and what is wrong with the others: what is known
+    /// under their places stays in force. A document that is known in a newer revision is left out
+    /// too, so that no snapshot is older in anything than the one that it was made from.
+    pub fn with_usable(
+        &self,
+        documents: &[(Document, i64)],
+        sealing_key: &SealingKey,
+    ) -> (Self, Vec<SnapshotError>) {
         let mut next = self.clone();
+        let mut errors = Vec::new();
         for (document, revision) in documents {
-            next.revisions.insert(document.place(), revision);
-            next.put(document, sealing_key)?;
+            let place = document.place();
+            if !self.lacks(place, *revision) {
+                continue;
+            }
+            match next.put(document.clone(), sealing_key) {
+                Ok(()) => {
+                    next.revisions.insert(place, *revision);
+                }
+                Err(error) => errors.push(error),
+            }
         }
         next.index();
-        Ok(next)
+        (next, errors)
+    }
+
+    /// Whether a revision is newer than what is known under its place.
+    pub(super) fn lacks(&self, place: (ConfigKind, i64), revision: i64) -> bool {
+        self.revision(place).is_none_or(|known| known < revision)
     }
 
     fn put(&mut self, document: Document, sealing_key: &SealingKey) -> Result<(), SnapshotError> {

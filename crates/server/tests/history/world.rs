@@ -46,6 +46,7 @@ impl LeaseTerms for OneSecond {
     fn terms(&self, _: Lane) -> Terms {
         Terms {
             capacity: 100,
+            live_max: usize::MAX,
             span: Millis::from_seconds(1),
         }
     }

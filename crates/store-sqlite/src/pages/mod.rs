@@ -12,11 +12,12 @@ pub(crate) use requests::requests;
 
 use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::ids::{AttemptId, EndpointId, ProjectId, first_number_at};
+use hooklatch_store::record::Code;
 use hooklatch_store::{AttemptFilter, Page, PageRequest, TimeRange};
 use rusqlite::{Connection, Params, params};
 
 use crate::fault::Fault;
-use crate::rows::{Code, attempt};
+use crate::rows::attempt;
 
 /// Rows whose columns are looked at for one page.
 const SCANNED_MAX: usize = 20_000;

@@ -2,6 +2,7 @@
 
 use hooklatch_core::ids::{MessageId, ProjectId, RequestId, SourceId};
 use hooklatch_core::message::RequestOutcome;
+use hooklatch_store::record::Code;
 use hooklatch_store::{Page, PageRequest, RequestFilter, RequestView};
 use rusqlite::{Connection, params};
 
@@ -9,7 +10,6 @@ use super::{Gathering, Span};
 use crate::fault::Fault;
 use crate::history;
 use crate::listing::{self, Kind};
-use crate::rows::Code;
 
 /// How requests are found.
 enum Found {

@@ -1,13 +1,12 @@
 //! The row of an attempt that has ended.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use hooklatch_core::delivery::attempt::{Attempt, Timing};
-use hooklatch_core::ids::{AttemptId, DeliveryId, EndpointId, MessageId, ProjectId};
+use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::ids::{AttemptId, DeliveryId};
+use hooklatch_store::record::attempt::{self as record, Columns};
 use rusqlite::{Connection, Row, params};
 
-use super::{Code, VERSION, check_version, code_at, time_at};
+use super::text_at;
 use crate::fault::Fault;
 
 /// The columns, in the order in which [`decode`] takes them.
@@ -19,40 +18,6 @@ macro_rules! select {
             $rest
         )
     };
-}
-
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Meta<'a> {
-    v: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    error: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    receipt: Option<Cow<'a, str>>,
-    sent: Cow<'a, [(String, String)]>,
-    got: Cow<'a, [(String, String)]>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    truncated: bool,
-    /// Name resolution, TCP, TLS and first byte, in microseconds.
-    us: [Option<u64>; 4],
-}
-
-/// What of an attempt is kept as JSON. Made before the writer's queue, not behind it.
-pub(crate) fn encode_meta(attempt: &Attempt) -> String {
-    let meta = Meta {
-        v: VERSION,
-        error: attempt.error.as_deref().map(Cow::Borrowed),
-        receipt: attempt.receipt.as_deref().map(Cow::Borrowed),
-        sent: Cow::Borrowed(&attempt.request_headers),
-        got: Cow::Borrowed(&attempt.response_headers),
-        truncated: attempt.response_truncated,
-        us: [
-            attempt.timing.dns_us,
-            attempt.timing.tcp_us,
-            attempt.timing.tls_us,
-            attempt.timing.first_byte_us,
-        ],
-    };
-    serde_json::to_string(&meta).expect("strings and numbers always serialise")
 }
 
 /// Whether an attempt's result was applied.
@@ -85,22 +50,25 @@ fn write(
     meta: &str,
     applied: Applied,
 ) -> Result<(), Fault> {
-    let body = (!attempt.response_body.is_empty()).then_some(attempt.response_body.as_ref());
+    let columns = Columns {
+        fenced: applied == Applied::Fenced,
+        ..Columns::of(attempt, meta)
+    };
     db.prepare_cached(sql)?.execute(params![
-        attempt.id.number(),
-        attempt.delivery_id.number(),
-        attempt.message_id.number(),
-        attempt.project_id.number(),
-        attempt.endpoint_id.map(EndpointId::number),
-        attempt.number,
-        attempt.trigger.code(),
-        attempt.outcome.code(),
-        attempt.status_code,
-        attempt.started_at.as_millis(),
-        i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX),
-        applied == Applied::Fenced,
-        meta,
-        body,
+        columns.id,
+        columns.delivery,
+        columns.message,
+        columns.project,
+        columns.endpoint,
+        columns.number,
+        columns.trigger,
+        columns.outcome,
+        columns.status_code,
+        columns.started,
+        columns.duration_ms,
+        columns.fenced,
+        columns.meta,
+        columns.body.as_deref(),
     ])?;
     Ok(())
 }
@@ -125,36 +93,21 @@ pub(crate) fn of_delivery(db: &Connection, delivery: DeliveryId) -> Result<Vec<A
 }
 
 fn decode(row: &Row<'_>) -> Result<Attempt, Fault> {
-    let text = row.get_ref(12)?.as_str().map_err(rusqlite::Error::from)?;
-    let meta: Meta<'_> = serde_json::from_str(text)?;
-    check_version(meta.v, "an attempt")?;
-    let [dns_us, tcp_us, tls_us, first_byte_us] = meta.us;
     let body: Option<Vec<u8>> = row.get(13)?;
-    let duration_ms: i64 = row.get(10)?;
-    Ok(Attempt {
-        id: AttemptId::from_number(row.get(0)?),
-        delivery_id: DeliveryId::from_number(row.get(1)?),
-        message_id: MessageId::from_number(row.get(2)?),
-        project_id: ProjectId::from_number(row.get(3)?),
-        endpoint_id: row.get::<_, Option<i64>>(4)?.map(EndpointId::from_number),
+    Ok(record::decode(Columns {
+        id: row.get(0)?,
+        delivery: row.get(1)?,
+        message: row.get(2)?,
+        project: row.get(3)?,
+        endpoint: row.get(4)?,
         number: row.get(5)?,
-        trigger: code_at(row, 6)?,
-        outcome: code_at(row, 7)?,
+        trigger: row.get(6)?,
+        outcome: row.get(7)?,
         status_code: row.get(8)?,
-        error: meta.error.map(Cow::into_owned),
-        receipt: meta.receipt.map(Cow::into_owned),
-        request_headers: meta.sent.into_owned(),
-        response_headers: meta.got.into_owned(),
-        response_body: body.map(Bytes::from).unwrap_or_default(),
-        response_truncated: meta.truncated,
-        started_at: time_at(row, 9)?,
-        duration_ms: duration_ms.unsigned_abs(),
-        timing: Timing {
-            dns_us,
-            tcp_us,
-            tls_us,
-            first_byte_us,
-        },
+        started: row.get(9)?,
+        duration_ms: row.get(10)?,
         fenced: row.get(11)?,
-    })
+        meta: text_at(row, 12)?,
+        body: body.map(Bytes::from),
+    })?)
 }

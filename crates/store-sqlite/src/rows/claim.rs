@@ -1,14 +1,13 @@
 //! The row of a claim, in the table of its generation.
 
 use hooklatch_core::claim::{Claim, Scope};
-use hooklatch_core::fingerprint::Fingerprint;
-use hooklatch_core::ids::{MessageId, ProjectId};
+use hooklatch_core::ids::ProjectId;
 use hooklatch_core::key::Checksum;
 use hooklatch_core::time::Timestamp;
+use hooklatch_store::record::claim::{self as record, Columns};
 use rusqlite::{Connection, Row, params};
 
-use super::message::decode_scope;
-use super::{Code, code_at, fingerprint_at, time_at};
+use super::text_at;
 use crate::fault::Fault;
 use crate::filter::KeyHash;
 
@@ -154,19 +153,20 @@ impl Tables {
         claim: &Claim,
         texts: ClaimTexts<'_>,
     ) -> Result<(), Fault> {
+        let columns = Columns::of(claim, texts.scope, texts.parts);
         db.prepare_cached(&self.insert)?.execute(params![
             texts.place.key.to_bytes().as_slice(),
             texts.place.scope,
-            variant(claim),
-            claim.checksum.as_bytes().as_slice(),
-            texts.scope,
-            claim.kind.code(),
+            columns.variant,
+            columns.checksum.as_slice(),
+            columns.scope,
+            columns.kind,
             project.number(),
-            texts.parts,
-            claim.message_id.number(),
-            claim.fingerprint.as_bytes().as_slice(),
-            claim.first_seen_at.as_millis(),
-            claim.expires_at.as_millis(),
+            columns.parts,
+            columns.message,
+            columns.fingerprint.as_slice(),
+            columns.first_seen,
+            columns.expires,
         ])?;
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Tables {
     pub(crate) fn delete(&self, db: &Connection, claim: &Claim, place: Place) -> Result<(), Fault> {
         let mut statement = db.prepare_cached(&self.delete)?;
         let key = place.key.to_bytes();
-        let row = params![key.as_slice(), place.scope, variant(claim)];
+        let row = params![key.as_slice(), place.scope, record::variant(claim)];
         let removed = statement.execute(row)?;
         assert_eq!(removed, 1, "the claim was read a moment ago: {claim:?}");
         Ok(())
@@ -258,31 +258,19 @@ pub(crate) struct StoredClaim {
     pub project: ProjectId,
 }
 
-/// Under `on_conflict: accept` the fingerprint is part of the claim; else nothing is. Never NULL,
-/// for which the constraint would not hold.
-fn variant(claim: &Claim) -> &[u8] {
-    claim
-        .variant
-        .as_ref()
-        .map_or(&[], |variant| variant.as_bytes())
-}
-
 fn decode(row: &Row<'_>) -> Result<StoredClaim, Fault> {
     let variant = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-    let variant: Option<[u8; 32]> = variant.try_into().ok();
-    let scope = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-    let parts = row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?;
-    let claim = Claim {
-        scope: decode_scope(scope)?,
-        checksum: Checksum::from_bytes(row.get(0)?),
-        parts: serde_json::from_str(parts)?,
-        kind: code_at(row, 3)?,
-        variant: variant.map(Fingerprint::from_bytes),
-        message_id: MessageId::from_number(row.get(6)?),
-        fingerprint: fingerprint_at(row, 7)?,
-        first_seen_at: time_at(row, 8)?,
-        expires_at: time_at(row, 9)?,
-    };
+    let claim = record::decode(&Columns {
+        checksum: row.get(0)?,
+        scope: text_at(row, 1)?,
+        variant,
+        kind: row.get(3)?,
+        parts: text_at(row, 5)?,
+        message: row.get(6)?,
+        fingerprint: row.get(7)?,
+        first_seen: row.get(8)?,
+        expires: row.get(9)?,
+    })?;
     Ok(StoredClaim {
         claim,
         project: ProjectId::from_number(row.get(4)?),

@@ -1,6 +1,7 @@
 //! What the contract does not say: the file, its lock, its limits, its damage.
 
 mod bounds;
+mod export;
 mod file;
 mod generations;
 mod lanes;
@@ -43,6 +44,8 @@ impl Small {
 }
 
 impl Fixture for Small {
+    const LEASES_END_WITH_THE_PROCESS: bool = true;
+
     fn new() -> Self {
         Self::with(Options::default()).fixture
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hooklatch_core::admission::{
     Accepted, Admission, Arrival, Decision, Original, Prior, ReleaseInput, Repeat, decide, discard,
-    release,
+    refused, release,
 };
 use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::{Delivery, DeliveryStatus};
@@ -193,29 +193,10 @@ impl State {
         }
     }
 
-    fn refuse(&mut self, refused: &Refused, now: Timestamp) -> RequestId {
+    fn refuse(&mut self, input: &Refused, now: Timestamp) -> RequestId {
         let id = RequestId::from_number(self.mint.next(now));
-        let request = Request {
-            id,
-            project_id: refused.project_id,
-            direction: refused.direction,
-            source_id: refused.source_id,
-            outcome: RequestOutcome::Rejected,
-            effect: Effect::None,
-            cause: None,
-            evidence: None,
-            original_message_id: None,
-            released_message_id: None,
-            payload_differs: false,
-            diff: None,
-            event_type: None,
-            key: None,
-            fingerprint: None,
-            reason: Some(refused.reason.clone()),
-            received_at: refused.received_at,
-            response_status: refused.response_status,
-        };
-        let envelope = Arc::clone(&refused.envelope);
+        let request = refused(input, id);
+        let envelope = Arc::clone(&input.envelope);
         self.requests.insert(
             id,
             StoredRequest {

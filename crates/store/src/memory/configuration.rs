@@ -2,8 +2,8 @@
 
 use hooklatch_core::ids::ProjectId;
 
-use super::{MemoryStore, State, ready};
-use crate::{Answer, AuditEntry, ConfigRecord, Configuration, Expected, Saved};
+use super::{MemoryStore, State, call_all, ready};
+use crate::{Answer, AuditEntry, ConfigRecord, Configuration, Expected, Saved, Wake};
 
 impl Configuration for MemoryStore {
     fn mint(&self) -> Answer<'_, i64> {
@@ -18,8 +18,24 @@ impl Configuration for MemoryStore {
         )
     }
 
+    fn version(&self) -> Answer<'_, i64> {
+        // Every save adds one to one revision, and nothing is ever removed.
+        ready(self.lock().map(|state| {
+            let revisions = state.configuration.values().map(|known| known.revision);
+            revisions.sum()
+        }))
+    }
+
+    fn on_change(&self, wake: Wake) {
+        let mut changed = self.changed.lock().expect("wakers do not panic");
+        changed.push(wake);
+    }
+
     fn save(&self, record: ConfigRecord, expected: Expected) -> Answer<'_, Saved> {
-        ready(self.lock().map(|mut state| state.save(record, expected)))
+        let saved = self.lock().map(|mut state| state.save(record, expected));
+        // Who saves is not known here: it may be another one than who listens.
+        call_all(&self.changed);
+        ready(saved)
     }
 
     fn audit_log(&self, project: ProjectId, limit: usize) -> Answer<'_, Vec<AuditEntry>> {

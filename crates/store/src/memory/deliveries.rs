@@ -155,14 +155,22 @@ impl State {
         for (lane, mut waiting) in lanes {
             waiting.sort_unstable();
             let terms = request.terms.terms(lane);
+            let live = waiting.iter().filter(|(_, id)| self.is_live(*id, now));
+            let room = terms.live_max.saturating_sub(live.count());
             let due = waiting.iter().take_while(|(from, _)| *from <= now).count();
-            let granted = due.min(terms.capacity);
-            if granted == due
-                && let Some((next, _)) = waiting.get(due)
-            {
-                let wait = next.since(now);
-                leases.next_due_in = Some(leases.next_due_in.map_or(wait, |least| least.min(wait)));
-            }
+            let granted = due.min(terms.capacity).min(room);
+            let next = waiting.get(due).map(|(from, _)| from.since(now));
+            let wait = if granted == due {
+                next
+            } else if room < terms.capacity {
+                // The first of its leases to end makes room.
+                next.into_iter()
+                    .chain((granted > 0).then_some(terms.span))
+                    .min()
+            } else {
+                None
+            };
+            leases.next_due_in = leases.next_due_in.into_iter().chain(wait).min();
             let granted = waiting.into_iter().take(granted).enumerate();
             turns.extend(granted.map(|(turn, (_, id))| (turn, id, terms.span)));
         }
@@ -185,5 +193,16 @@ impl State {
             });
         }
         leases
+    }
+
+    fn is_live(&self, id: DeliveryId, now: Timestamp) -> bool {
+        match &self.deliveries[&id].state {
+            DeliveryState::Delivering { lease } => lease.until > now,
+            DeliveryState::Pending { .. }
+            | DeliveryState::Held { .. }
+            | DeliveryState::Delivered { .. }
+            | DeliveryState::Failed { .. }
+            | DeliveryState::Cancelled { .. } => false,
+        }
     }
 }

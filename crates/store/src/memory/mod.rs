@@ -41,6 +41,7 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     wake: Mutex<Vec<Wake>>,
+    changed: Mutex<Vec<Wake>>,
     fault: Option<Fault>,
 }
 
@@ -76,6 +77,7 @@ impl MemoryStore {
             clock,
             state: Mutex::default(),
             wake: Mutex::default(),
+            changed: Mutex::default(),
             fault: None,
         })
     }
@@ -86,6 +88,7 @@ impl MemoryStore {
             clock,
             state: Mutex::default(),
             wake: Mutex::default(),
+            changed: Mutex::default(),
             fault: Some(fault),
         })
     }
@@ -102,6 +105,7 @@ impl MemoryStore {
             clock: Arc::clone(&self.clock),
             state: Mutex::new(state),
             wake: Mutex::default(),
+            changed: Mutex::default(),
             fault: self.fault,
         })
     }
@@ -118,9 +122,13 @@ impl MemoryStore {
     }
 
     fn wake(&self) {
-        for wake in self.wake.lock().expect("wakers do not panic").iter() {
-            wake();
-        }
+        call_all(&self.wake);
+    }
+}
+
+fn call_all(wakes: &Mutex<Vec<Wake>>) {
+    for wake in wakes.lock().expect("wakers do not panic").iter() {
+        wake();
     }
 }
 

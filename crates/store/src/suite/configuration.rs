@@ -101,6 +101,36 @@ pub fn a_change_of_something_else_is_stale<F: Fixture>() {
     assert_eq!(load(&world)[0].name.as_deref(), Some("b"));
 }
 
+/// Who follows the configuration asks for its version, and loads it only when that has grown.
+pub fn the_version_grows_with_every_save_and_with_nothing_else<F: Fixture>() {
+    let mut world = World::<F>::new();
+    let mut last = version(&world);
+    let saves = [
+        (record(1, "a", "{}"), Expected::Nothing),
+        (record(1, "b", "{}"), Expected::Revision(1)),
+        (record(2, "c", "{}"), Expected::Nothing),
+    ];
+    for (record, expected) in saves {
+        let saved = save(&world, record, expected);
+        assert!(matches!(saved, Saved::Done { .. }), "{saved:?}");
+        let next = version(&world);
+        assert!(next > last, "{next} after {last}");
+        last = next;
+        world.fixture.crash();
+        assert_eq!(version(&world), last);
+    }
+    save(&world, record(2, "b", "{}"), Expected::Revision(1));
+    save(&world, record(1, "d", "{}"), Expected::Revision(1));
+    world.accepted(world.inbound("k", "{}"));
+    assert_eq!(version(&world), last, "a save that was refused is none");
+}
+
+fn version<F: Fixture>(world: &World<F>) -> i64 {
+    let store = world.store();
+    let version = world.fixture.wait(store.version());
+    version.expect("the store is available")
+}
+
 /// Ids.
 pub fn numbers_are_never_minted_twice<F: Fixture>() {
     let mut world = World::<F>::new();

@@ -263,6 +263,9 @@ pub fn the_parcel_is_delivered_byte_for_byte<F: Fixture>() {
     let lease = world.lease_one();
     assert_eq!(lease.parcel.body, bytes);
     world.fixture.crash();
+    if !F::LEASES_END_WITH_THE_PROCESS {
+        world.advance(Millis::from_seconds(10));
+    }
     let lease = world.lease_one();
     assert_eq!(lease.parcel.body, bytes);
     assert_eq!(lease.parcel.envelope, envelope);

@@ -67,12 +67,16 @@ pub fn o4_a_late_result_is_recorded_and_never_applied<F: Fixture>() {
 }
 
 /// O4.
-pub fn o4_a_restart_voids_every_lease<F: Fixture>() {
+pub fn o4_after_a_restart_every_lease_ends_and_is_recovered<F: Fixture>() {
     let mut world = World::<F>::new();
     world.accepted(world.inbound("k", "{}").to(&[1, 2]));
     let before = world.lease();
     assert_eq!(before.len(), 2);
     world.fixture.crash();
+    if !F::LEASES_END_WITH_THE_PROCESS {
+        assert!(world.lease().is_empty(), "another node may hold them");
+        world.advance(SPAN);
+    }
     let after = world.lease();
     assert_eq!(after.len(), 2, "no waiting for leases of a dead process");
     assert!(
@@ -180,6 +184,51 @@ pub fn a_lane_gets_no_more_than_its_terms<F: Fixture>() {
     );
     assert!(world.lease_under(100, 0).leased.is_empty());
     assert_eq!(world.lease().len(), 9);
+}
+
+/// The limit of a lane holds over all who lease.
+pub fn a_lane_never_has_more_live_leases_than_its_limit<F: Fixture>() {
+    let world = World::<F>::new();
+    let calls = (0..20)
+        .map(|n| world.inbound(&format!("k{n}"), "{}"))
+        .collect();
+    world.admit_all(calls);
+    let lease = || world.lease_live_max(100, 3).leased;
+    let leased: Vec<_> = std::thread::scope(|scope| {
+        let callers = [scope.spawn(lease), scope.spawn(lease)];
+        let ended = callers.into_iter().map(|caller| caller.join());
+        ended
+            .flat_map(|leased| leased.expect("nobody panics"))
+            .collect()
+    });
+    assert_eq!(leased.len(), 3, "three for both together");
+    assert!(lease().is_empty());
+    world.finish(&leased[0], Next::Deliver);
+    let retry = Next::Retry {
+        after: Millis::from_seconds(60),
+        counts: true,
+    };
+    world.finish(&leased[1], retry);
+    assert_eq!(lease().len(), 2, "what has ended makes room");
+    assert!(lease().is_empty());
+    assert_eq!(world.lease_live_max(2, 10).leased.len(), 2);
+    assert_eq!(world.lease_live_max(100, 10).leased.len(), 5);
+    world.advance(SPAN);
+    assert_eq!(lease().len(), 3, "what ran out counts no more");
+}
+
+/// A lease that is lost takes no room for ever, and is not waited for longer than it lasts.
+pub fn a_lane_at_its_limit_goes_on_when_a_lease_runs_out<F: Fixture>() {
+    let world = World::<F>::new();
+    world.accepted(world.inbound("lost", "{}"));
+    world.accepted(world.inbound("next", "{}"));
+    assert_eq!(world.lease_live_max(100, 1).leased.len(), 1);
+    let full = world.lease_live_max(100, 1);
+    assert!(full.leased.is_empty());
+    let wait = full.next_due_in.expect("there is something to wait for");
+    assert!(Millis::ZERO < wait && wait <= SPAN, "{wait:?}");
+    world.advance(SPAN);
+    assert_eq!(world.lease_live_max(100, 1).leased.len(), 1);
 }
 
 /// A crowded lane leaves room for the others.

@@ -11,6 +11,7 @@ pub mod duplicates;
 pub mod history;
 pub mod leases;
 pub mod ledger;
+pub mod records;
 pub mod send;
 mod world;
 
@@ -25,6 +26,10 @@ use crate::{Answer, Store, StoreError};
 
 /// A backend under test.
 pub trait Fixture: Sized + Sync {
+    /// Whether a lease ends with the process that holds it, as in a store that no other process
+    /// can use; else it outlives the process, and ends when its time is up.
+    const LEASES_END_WITH_THE_PROCESS: bool;
+
     /// An empty store.
     fn new() -> Self;
 
@@ -114,12 +119,14 @@ macro_rules! contract {
             o4_two_leases_never_live_at_once
             o4_a_lease_that_ran_out_is_recovered_and_its_attempt_recorded
             o4_a_late_result_is_recorded_and_never_applied
-            o4_a_restart_voids_every_lease
+            o4_after_a_restart_every_lease_ends_and_is_recovered
             o4_many_who_lease_at_once_share_the_work
             inv_4_a_late_answer_does_not_revive_a_finished_delivery
             inv_5_an_overtaken_token_changes_nothing
             inv_6_what_is_not_final_can_always_be_leased_again
             a_lane_gets_no_more_than_its_terms
+            a_lane_never_has_more_live_leases_than_its_limit
+            a_lane_at_its_limit_goes_on_when_a_lease_runs_out
             no_lane_waits_for_another
             the_store_says_how_long_until_something_is_due
         );
@@ -157,6 +164,7 @@ macro_rules! contract {
             documents_survive_a_crash
             a_name_is_unique_among_the_living
             a_change_of_something_else_is_stale
+            the_version_grows_with_every_save_and_with_nothing_else
             numbers_are_never_minted_twice
         );
     };

@@ -316,10 +316,29 @@ impl<F: Fixture> World<F> {
 
     /// Leases under limits.
     pub fn lease_under(&self, limit: usize, capacity: usize) -> Leases {
-        let terms = Terms {
-            capacity,
-            span: Millis::from_seconds(10),
-        };
+        self.lease_on(
+            limit,
+            Terms {
+                capacity,
+                live_max: usize::MAX,
+                span: Millis::from_seconds(10),
+            },
+        )
+    }
+
+    /// Leases up to a number of live leases in each lane, whoever holds them.
+    pub fn lease_live_max(&self, limit: usize, live_max: usize) -> Leases {
+        self.lease_on(
+            limit,
+            Terms {
+                capacity: 1_000,
+                live_max,
+                span: Millis::from_seconds(10),
+            },
+        )
+    }
+
+    fn lease_on(&self, limit: usize, terms: Terms) -> Leases {
         let terms: Arc<dyn LeaseTerms> = Arc::new(Everywhere(terms));
         let store = self.store();
         let leases = self

@@ -2,7 +2,6 @@
 //! child is killed by its own id when it is dropped.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Api, DEADLINE};
+use super::{Api, DEADLINE, Data};
 
 /// The admin key that every gateway of the tests is started with.
 pub const API_KEY: &str = "hl_end_to_end_tests_0123456789abcdef";
@@ -31,8 +30,8 @@ pub struct Gateway {
 type Log = Arc<Mutex<String>>;
 
 impl Gateway {
-    /// Starts it with `--dev` on a data directory.
-    pub async fn start(data: &Path) -> Self {
+    /// Starts it with `--dev`.
+    pub async fn start(data: &Data) -> Self {
         let mut command = serve(data);
         command.arg("--dev");
         Self::start_with(command).await
@@ -91,6 +90,11 @@ impl Gateway {
         ended.expect("it does not stop").expect("it is our child")
     }
 
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        text(&self.log)
+    }
+
     /// Whether it is still there.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
@@ -106,11 +110,11 @@ impl Drop for Gateway {
 }
 
 /// `hooklatch serve` on a free port of loopback, with nothing of the caller's environment.
-pub fn serve(data: &Path) -> Command {
+pub fn serve(data: &Data) -> Command {
     let mut command = Command::new(BINARY);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
-    command.arg(data);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
     configure(&mut command);
+    data.configure(&mut command);
     command
 }
 

@@ -2,6 +2,7 @@
 //! with a deadline.
 
 pub mod api;
+pub mod data;
 pub mod eventually;
 pub mod gateway;
 pub mod http;
@@ -10,6 +11,8 @@ pub mod raw;
 pub mod receiver;
 
 pub use api::{Api, Endpoint, Source};
+pub(crate) use data::on_each_store;
+pub use data::{Backend, Data};
 pub use eventually::{DEADLINE, eventually, eventually_ok};
 pub use gateway::Gateway;
 pub use http::Answer;

@@ -20,10 +20,14 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::support::gateway::{API_KEY, BINARY, serve};
-use crate::support::{DEADLINE, Gateway, Receiver, eventually_ok};
+use crate::support::{Backend, DEADLINE, Data, Gateway, Receiver, eventually_ok, on_each_store};
 
 use compare::difference;
 use script::{Step, api_key, steps};
+
+on_each_store! {
+    the_tour_of_the_readme_prints_what_it_says
+}
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
@@ -34,13 +38,13 @@ struct Shell {
     functions: String,
 }
 
-#[tokio::test]
-async fn the_tour_of_the_readme_prints_what_it_says() {
+async fn the_tour_of_the_readme_prints_what_it_says(on: Backend) {
     let readme = fs::read_to_string(README).unwrap();
     let directory = TempDir::new().unwrap();
     let receiver = Receiver::obliging().await;
     let key = api_key(&readme).unwrap_or(API_KEY);
-    let mut command = serve(&directory.path().join("data"));
+    let data = Data::new(on).await;
+    let mut command = serve(&data);
     command.arg("--dev").env("HOOKLATCH_API_KEY", key);
     let gateway = Gateway::start_with(command).await;
 

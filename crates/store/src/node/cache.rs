@@ -14,7 +14,7 @@ const PLACES_MIN: usize = 1024;
 
 /// The cache, bounded by bytes: the oldest go first.
 #[derive(Debug)]
-pub(crate) struct ParcelCache {
+pub struct ParcelCache {
     bytes_max: usize,
     bytes: usize,
     parcels: HashMap<MessageId, Cached>,
@@ -31,7 +31,7 @@ struct Cached {
 
 impl ParcelCache {
     /// An empty cache.
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
             bytes: 0,
@@ -41,7 +41,7 @@ impl ParcelCache {
     }
 
     /// Keeps a parcel until as many deliveries have been leased, or room is needed.
-    pub(crate) fn insert(&mut self, parcel: Arc<Parcel>, awaited: usize) {
+    pub fn insert(&mut self, parcel: Arc<Parcel>, awaited: usize) {
         let bytes = parcel.body.len() + header_bytes(&parcel.envelope) + OVERHEAD_BYTES;
         let id = parcel.message.id;
         self.bytes += bytes;
@@ -60,14 +60,14 @@ impl ParcelCache {
     }
 
     /// A parcel, if it is still kept.
-    pub(crate) fn get(&self, id: MessageId) -> Option<Arc<Parcel>> {
+    pub fn get(&self, id: MessageId) -> Option<Arc<Parcel>> {
         self.parcels
             .get(&id)
             .map(|cached| Arc::clone(&cached.parcel))
     }
 
     /// Notes that one of a parcel's deliveries was leased.
-    pub(crate) fn leased(&mut self, id: MessageId) {
+    pub fn leased(&mut self, id: MessageId) {
         if let Some(cached) = self.parcels.get_mut(&id) {
             cached.awaited = cached.awaited.saturating_sub(1);
             if cached.awaited == 0 {

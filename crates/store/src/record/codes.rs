@@ -1,21 +1,24 @@
-//! The stable numbers under which the file keeps our enums. A number is never used again.
+//! The stable numbers under which stores keep our enums. A number is never used again.
 
 use hooklatch_core::cause::Cause;
 use hooklatch_core::claim::ClaimKind;
 use hooklatch_core::delivery::attempt::AttemptOutcome;
 use hooklatch_core::delivery::{DeliveryStatus, Reason, Trigger};
 use hooklatch_core::message::{Direction, Effect, Origin, RequestOutcome};
-use hooklatch_store::ConfigKind;
 
-use crate::fault::Fault;
+use super::Unreadable;
+use crate::ConfigKind;
 
-/// Something that is kept as a number.
-pub(crate) trait Code: Sized {
+/// Something that is kept as a number. The numbers are a stored format.
+pub trait Code: Sized {
     /// Its number.
     fn code(self) -> i64;
 
     /// What has this number.
-    fn of_code(code: i64) -> Result<Self, Fault>;
+    ///
+    /// # Errors
+    /// Where nothing has it.
+    fn of_code(code: i64) -> Result<Self, Unreadable>;
 }
 
 macro_rules! codes {
@@ -27,19 +30,18 @@ macro_rules! codes {
                 }
             }
 
-            fn of_code(code: i64) -> Result<Self, Fault> {
+            fn of_code(code: i64) -> Result<Self, Unreadable> {
                 match code {
                     $($code => Ok(Self::$variant),)*
                     other => {
                         let kind = stringify!($name);
-                        Err(Fault::unreadable(format!("no {kind} has the number {other}")))
+                        Err(Unreadable(format!("no {kind} has the number {other}")))
                     }
                 }
             }
         }
     )*};
 }
-
 codes! {
     Direction { Inbound = 0, Outbound = 1, }
     Origin { Accepted = 0, Released = 1, Conflicting = 2, }

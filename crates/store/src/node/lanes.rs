@@ -1,7 +1,7 @@
 //! From when each lane may have something due, so that a pass over what is due reads nothing of
 //! the lanes that only wait.
 //!
-//! What is kept is a lower bound: too early costs one look into the file, too late would leave a
+//! What is kept is a lower bound: too early costs one look into the store, too late would leave a
 //! delivery lying. So a bound is only raised to what was just read, in the transaction that read
 //! it.
 
@@ -12,7 +12,7 @@ use hooklatch_core::time::Timestamp;
 
 /// The lanes in which something waits.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes {
+pub struct Lanes {
     earliest: HashMap<Lane, Timestamp>,
     by_time: BTreeSet<(Timestamp, Lane)>,
     last_served: Option<Lane>,
@@ -20,7 +20,7 @@ pub(crate) struct Lanes {
 
 /// What a batch learnt of the lanes; applied in order, after its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LaneChange {
+pub enum LaneChange {
     /// Something was written that is due then.
     Due(Lane, Timestamp),
     /// This is all that there is in the lane, none if nothing is.
@@ -31,7 +31,7 @@ pub(crate) enum LaneChange {
 
 impl Lanes {
     /// Applies what was learnt.
-    pub(crate) fn apply(&mut self, change: LaneChange) {
+    pub fn apply(&mut self, change: LaneChange) {
         match change {
             LaneChange::Due(lane, at) => {
                 let known = self.earliest.get(&lane).copied();
@@ -58,7 +58,7 @@ impl Lanes {
     }
 
     /// The lanes in which something may be due, beginning after the one that was served last.
-    pub(crate) fn due(&self, now: Timestamp) -> Vec<Lane> {
+    pub fn due(&self, now: Timestamp) -> Vec<Lane> {
         let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
         let mut lanes: Vec<Lane> = due.map(|(_, lane)| *lane).collect();
         lanes.sort_unstable();
@@ -70,10 +70,7 @@ impl Lanes {
     }
 
     /// The lanes in which nothing is due yet, the soonest first.
-    pub(crate) fn waiting(
-        &self,
-        now: Timestamp,
-    ) -> impl Iterator<Item = (Timestamp, Lane)> + use<'_> {
+    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, Lane)> + use<'_> {
         self.by_time
             .iter()
             .copied()

@@ -1,0 +1,233 @@
+//! What a batch writes, put together decision by decision.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hooklatch_core::admission::{Accepted, Refused, Repeat, refused};
+use hooklatch_core::claim::Claim;
+use hooklatch_core::delivery::Delivery;
+use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
+use hooklatch_core::invariants;
+use hooklatch_core::message::{Effect, Message, Parcel, Request};
+use hooklatch_core::time::Millis;
+use hooklatch_store::node::LaneChange;
+use hooklatch_store::record::delivery::Columns;
+use hooklatch_store::record::{claim as claims, envelope, message, request};
+
+use super::known::How;
+use super::{PreparedArrival, PreparedKey, due};
+use crate::key::{Key, part_hash};
+
+/// What is due later than this is not worth its place among the parcels in memory.
+const DELAY_CACHED_MAX: Millis = Millis::from_seconds(60);
+
+/// Everything that a batch writes.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub messages: Vec<MessageRow>,
+    pub payloads: Vec<PayloadRow>,
+    pub requests: Vec<RequestRow>,
+    pub refused: Vec<RefusedRow>,
+    /// New deliveries, and ended ones that start again.
+    pub live: Vec<Columns>,
+    /// Deliveries whose number does not follow their message's.
+    pub strays: Vec<(i64, i64)>,
+    /// Ended deliveries that start again.
+    pub restarted: Vec<i64>,
+    /// Originals that had matched nothing and have now.
+    pub routed: Vec<i64>,
+    pub claims: Vec<ClaimRow>,
+    /// Where a claim is among them.
+    claimed: HashMap<(Key, i32, Vec<u8>), usize>,
+    /// For this node's memory: what was made, and what is due.
+    pub parcels: Vec<(Arc<Parcel>, usize)>,
+    pub due: Vec<LaneChange>,
+}
+
+pub(super) struct MessageRow {
+    pub message: Message,
+    pub meta: String,
+    pub following: i64,
+}
+
+pub(super) struct PayloadRow {
+    pub id: i64,
+    pub shared: Option<i64>,
+    pub envelope: Option<String>,
+    pub body: Option<Bytes>,
+}
+
+pub(super) struct RequestRow {
+    pub request: Request,
+    pub meta: String,
+}
+
+pub(super) struct RefusedRow {
+    pub request: Request,
+    pub meta: String,
+    pub envelope: String,
+}
+
+pub(super) struct ClaimRow {
+    pub key: Key,
+    pub place: i32,
+    pub project: ProjectId,
+    pub scope: String,
+    pub parts: String,
+    pub part_hashes: Option<String>,
+    pub claim: Claim,
+    pub how: How,
+}
+
+/// The envelope of an arrival, and whether a row of this call holds it already.
+pub(super) struct Wrapping<'a> {
+    pub text: &'a str,
+    pub written_at: &'a mut Option<i64>,
+}
+
+impl Plan {
+    /// A new message.
+    pub(super) fn accept(
+        &mut self,
+        arrival: &PreparedArrival,
+        accepted: &Accepted,
+        envelope: Wrapping<'_>,
+    ) {
+        let arrival = &arrival.arrival;
+        let message = &accepted.message;
+        self.message(message, &accepted.deliveries);
+        self.payload(message.id.number(), envelope, Some(arrival.body.clone()));
+        if !accepted.deliveries.is_empty() && arrival.delay <= DELAY_CACHED_MAX {
+            let parcel = Parcel {
+                message: message.clone(),
+                envelope: Arc::clone(&arrival.envelope),
+                body: arrival.body.clone(),
+            };
+            let admitted = (Arc::new(parcel), accepted.deliveries.len());
+            self.parcels.push(admitted);
+        }
+    }
+
+    fn message(&mut self, message: &Message, deliveries: &[Delivery]) {
+        // Numbers are minted one after the other, so that a message's deliveries are found without
+        // an index. Where a node's slot was used up in between they are strays.
+        let expected = (message.id.number() + 1)..;
+        let in_row = |(delivery, number): (&Delivery, i64)| delivery.id.number() == number;
+        let follow = deliveries.iter().zip(expected).all(in_row);
+        let following = if follow { deliveries.len() } else { 0 };
+        self.messages.push(MessageRow {
+            message: message.clone(),
+            meta: message::encode_meta(message),
+            following: i64::try_from(following).expect("a fan-out is bounded"),
+        });
+        if !follow {
+            self.stray(deliveries);
+        }
+        self.open(deliveries);
+    }
+
+    fn stray(&mut self, deliveries: &[Delivery]) {
+        let strays = deliveries.iter();
+        self.strays
+            .extend(strays.map(|it| (it.message_id.number(), it.id.number())));
+    }
+
+    fn open(&mut self, deliveries: &[Delivery]) {
+        if deliveries.len() > 1 {
+            let unique = invariants::one_delivery_per_connection(deliveries);
+            assert!(unique, "INV-3: {deliveries:?}");
+        }
+        for delivery in deliveries {
+            self.live.push(Columns::of_new(delivery));
+            self.note_due(delivery);
+        }
+    }
+
+    fn note_due(&mut self, delivery: &Delivery) {
+        if let Some(at) = delivery.next_attempt_at() {
+            self.due.push(due(delivery.lane(), at));
+        }
+    }
+
+    fn payload(&mut self, id: i64, envelope: Wrapping<'_>, body: Option<Bytes>) {
+        let shared = *envelope.written_at;
+        if shared.is_none() {
+            *envelope.written_at = Some(id);
+        }
+        self.payloads.push(PayloadRow {
+            id,
+            shared,
+            envelope: shared.is_none().then(|| envelope.text.to_owned()),
+            body,
+        });
+    }
+
+    /// A repetition.
+    pub(super) fn repeat(
+        &mut self,
+        arrival: &PreparedArrival,
+        repeat: &Repeat,
+        envelope: Wrapping<'_>,
+    ) {
+        let body = repeat.keep_body.then(|| arrival.arrival.body.clone());
+        self.payload(repeat.request.id.number(), envelope, body);
+        self.requests.push(RequestRow {
+            meta: request::encode_meta(&repeat.request),
+            request: repeat.request.clone(),
+        });
+        for delivery in &repeat.redriven {
+            self.restarted.push(delivery.id.number());
+            self.live.push(Columns::of_new(delivery));
+            self.note_due(delivery);
+        }
+        if repeat.request.effect == Effect::Rerouted {
+            let original: Option<MessageId> = repeat.request.original_message_id;
+            let original = original.expect("a repetition has an original");
+            self.routed.push(original.number());
+        }
+        self.stray(&repeat.rerouted);
+        self.open(&repeat.rerouted);
+    }
+
+    /// A refusal.
+    pub(super) fn refuse(&mut self, id: RequestId, asked: &Refused) {
+        let request = refused(asked, id);
+        self.refused.push(RefusedRow {
+            meta: request::encode_meta(&request),
+            envelope: envelope::encode(&asked.envelope),
+            request,
+        });
+    }
+
+    /// A claim; the last word of the batch on it is what is written.
+    pub(super) fn claim(
+        &mut self,
+        project: ProjectId,
+        texts: &PreparedKey,
+        claim: &Claim,
+        how: How,
+    ) {
+        let variant = claims::variant(claim).to_vec();
+        let place = (texts.key, texts.place, variant);
+        if let Some(at) = self.claimed.get(&place) {
+            self.claims[*at].claim = claim.clone();
+            return;
+        }
+        let hashes = claim.parts_to_index().iter();
+        let hashes: Vec<String> = hashes
+            .map(|part| part_hash(project, part).to_string())
+            .collect();
+        self.claimed.insert(place, self.claims.len());
+        self.claims.push(ClaimRow {
+            key: texts.key,
+            place: texts.place,
+            project,
+            scope: texts.scope.clone(),
+            parts: claims::encode_parts(&claim.parts),
+            part_hashes: (!hashes.is_empty()).then(|| format!("{{{}}}", hashes.join(","))),
+            claim: claim.clone(),
+            how,
+        });
+    }
+}

@@ -1,0 +1,109 @@
+//! What people ask of deliveries, each in a transaction of its own.
+
+use deadpool_postgres::Transaction;
+use hooklatch_core::delivery::lifecycle::Command;
+use hooklatch_core::delivery::{Delivery, Lane};
+use hooklatch_core::ids::{DeliveryId, ProjectId};
+use hooklatch_core::time::Timestamp;
+use hooklatch_store::Commanded;
+use hooklatch_store::record::delivery::Columns;
+
+use tokio_postgres::types::ToSql;
+
+use crate::clock::StoreClock;
+use crate::columns::{INSERT_DONE, INSERT_LIVE, UPDATE_LIVE, of_deliveries, of_moves, params};
+use crate::fault::Fault;
+use crate::rows::delivery::{self, select_deliveries};
+
+/// The time of a transaction: after it has the locks that it waits for.
+pub(crate) async fn now(of: &Transaction<'_>, clock: &StoreClock) -> Result<Timestamp, Fault> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let statement = of.prepare_cached(sql).await?;
+    Ok(clock.observe(of.query_one(&statement, &[]).await?.try_get(0)?))
+}
+
+/// Carries out what a person asks of a delivery.
+pub(crate) async fn command(
+    transaction: &Transaction<'_>,
+    clock: &StoreClock,
+    (project, id, command): (ProjectId, DeliveryId, Command),
+) -> Result<Commanded, Fault> {
+    let Some(delivery) = lock(transaction, id).await? else {
+        return Ok(Commanded::NotFound);
+    };
+    if delivery.project_id != project {
+        return Ok(Commanded::NotFound);
+    }
+    let now = now(transaction, clock).await?;
+    match delivery.command(command, now) {
+        Err(refused) => Ok(Commanded::Refused(refused)),
+        Ok(moved) => {
+            write(transaction, &delivery, &moved).await?;
+            Ok(Commanded::Done(moved))
+        }
+    }
+}
+
+/// Reads a delivery under lock, wherever it is. One that moves at this moment is looked for in
+/// both places again.
+async fn lock(of: &Transaction<'_>, id: DeliveryId) -> Result<Option<Delivery>, Fault> {
+    let number = id.number();
+    for _ in 0..3 {
+        let sql = select_deliveries!("FROM hooklatch.deliveries_live d WHERE d.id = $1 FOR UPDATE");
+        let live = of.prepare_cached(sql).await?;
+        let sql = select_deliveries!("FROM hooklatch.deliveries_done d WHERE d.id = $1 FOR UPDATE");
+        let done = of.prepare_cached(sql).await?;
+        for place in [live, done] {
+            if let Some(row) = of.query_opt(&place, &[&number]).await? {
+                return delivery::decode(&row).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Writes a delivery that was moved, and moves it to where it belongs now.
+async fn write(of: &Transaction<'_>, before: &Delivery, moved: &Delivery) -> Result<(), Fault> {
+    let rows = [Columns::of_new(moved)];
+    let number = moved.id.number();
+    let ended = |delivery: &Delivery| delivery.state.status().is_final();
+    let (delete, insert) = match (ended(before), ended(moved)) {
+        (false, false) => {
+            let arrays = of_moves(&rows);
+            let statement = of.prepare_cached(UPDATE_LIVE).await?;
+            of.execute(&statement, &params(&arrays)).await?;
+            return Ok(());
+        }
+        (false, true) => ("deliveries_live", INSERT_DONE),
+        (true, false) => ("deliveries_done", INSERT_LIVE),
+        (true, true) => ("deliveries_done", INSERT_DONE),
+    };
+    let delete = format!("DELETE FROM hooklatch.{delete} WHERE id = $1");
+    let statement = of.prepare_cached(&delete).await?;
+    of.execute(&statement, &[&number]).await?;
+    let arrays = of_deliveries(&rows);
+    let statement = of.prepare_cached(insert).await?;
+    of.execute(&statement, &params(&arrays)).await?;
+    Ok(())
+}
+
+/// Deliveries that are made due in one transaction, so that a long queue holds nobody up.
+pub(crate) const HASTENED_PER_STEP: u64 = 500;
+
+/// Makes some of what waits in a lane due now; answers how many.
+pub(crate) async fn hasten(
+    of: &Transaction<'_>,
+    clock: &StoreClock,
+    lane: Lane,
+) -> Result<(u64, Timestamp), Fault> {
+    let sql = "UPDATE hooklatch.deliveries_live SET at = $2 WHERE id IN (\
+                   SELECT id FROM hooklatch.deliveries_live \
+                   WHERE status <= 1 AND status = 0 AND lane = $1 AND at > $2 \
+                   ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED)";
+    let now = now(of, clock).await?;
+    let statement = of.prepare_cached(sql).await?;
+    let limit = HASTENED_PER_STEP as i64;
+    let millis = now.as_millis();
+    let row: [&(dyn ToSql + Sync); 3] = [&lane.0, &millis, &limit];
+    Ok((of.execute(&statement, &row).await?, now))
+}

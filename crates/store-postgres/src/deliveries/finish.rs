@@ -1,0 +1,105 @@
+//! Attempts that have ended: the delivery is read under lock, moved by core, and the attempt is
+//! recorded either way.
+
+use std::collections::HashMap;
+
+use hooklatch_core::delivery::Delivery;
+use hooklatch_core::delivery::lifecycle::Finish;
+use hooklatch_core::ids::DeliveryId;
+use hooklatch_core::time::Timestamp;
+use hooklatch_store::Finished;
+use hooklatch_store::node::LaneChange;
+use hooklatch_store::record::delivery::Columns;
+
+use super::{AttemptRow, Delivering, Plan, PreparedFinish, Statements, guarded};
+use crate::fault::Fault;
+use crate::memory::Memory;
+use crate::rows::delivery::{self, select_deliveries};
+use crate::worker::Link;
+
+pub(super) const LIVE: &str = select_deliveries!(
+    "FROM hooklatch.deliveries_live d WHERE d.id = ANY($1) ORDER BY d.id FOR UPDATE"
+);
+
+/// The live deliveries that a batch has touched, as they stand after what it came to so far.
+pub(super) type Live = HashMap<DeliveryId, Delivery>;
+
+/// Begins the transaction and reads what the tasks end. Answers the database's time.
+pub(super) async fn read(
+    link: &mut Link<Statements>,
+    memory: &Memory,
+    tasks: &[Delivering],
+) -> Result<(Live, Timestamp), Fault> {
+    let batch = link.next_batch();
+    let mut ids: Vec<i64> = Vec::new();
+    for task in tasks {
+        if let Delivering::Finish(task) = task {
+            ids.push(task.input.finish.delivery_id.number());
+        }
+    }
+    let rows = async {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        link.client.query(&link.statements.live, &[&ids]).await
+    };
+    let (time, rows) = tokio::join!(biased; link.begin(batch), rows);
+    let now = memory.clock.observe(time?);
+    let live = delivery::decode_all(&rows?)?;
+    let live = live.into_iter().map(|delivery| (delivery.id, delivery));
+    Ok((live.collect(), now))
+}
+
+/// Decides on every end, in order.
+pub(super) fn decide_all(
+    live: &mut Live,
+    tasks: &[Delivering],
+    now: Timestamp,
+    plan: &mut Plan,
+) -> Result<Vec<Finished>, Fault> {
+    guarded(|| {
+        let mut finished = Vec::new();
+        for task in tasks {
+            if let Delivering::Finish(task) = task {
+                finished.push(finish(live, &task.input, now, plan));
+            }
+        }
+        finished
+    })
+}
+
+fn finish(live: &mut Live, prepared: &PreparedFinish, now: Timestamp, plan: &mut Plan) -> Finished {
+    let finish = &prepared.finish;
+    let attempted = finish.attempt.is_some();
+    let moved = match live.get(&finish.delivery_id) {
+        Some(delivery) => delivery.finish(finish.token, attempted, finish.next, now),
+        // It has ended, or was never there.
+        None => Finish::Fenced,
+    };
+    let row = finish.attempt.clone().zip(prepared.meta.clone());
+    let row = row.map(|(attempt, meta)| AttemptRow { attempt, meta });
+    match moved {
+        Finish::Fenced => {
+            plan.fenced.extend(row);
+            Finished::Fenced
+        }
+        Finish::Applied(moved) => {
+            plan.attempts.extend(row);
+            apply(live, &moved, plan);
+            Finished::Applied(moved)
+        }
+    }
+}
+
+fn apply(live: &mut Live, moved: &Delivery, plan: &mut Plan) {
+    if let Some(due) = moved.next_attempt_at() {
+        plan.lanes.push(LaneChange::Due(moved.lane(), due));
+    }
+    if moved.state.status().is_final() {
+        plan.done.push(Columns::of_new(moved));
+    } else {
+        plan.moved.push(Columns::of_new(moved));
+    }
+    // A second end in the same batch meets it as it is now.
+    live.insert(moved.id, moved.clone());
+}

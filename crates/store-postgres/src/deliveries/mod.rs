@@ -1,0 +1,206 @@
+//! Deliveries: attempts that have ended, and leases of what is due, many in one transaction.
+//!
+//! A delivery that has not ended is a row of `deliveries_live`; when it ends it moves to
+//! `deliveries_done`, so that what is looked through for due ones stays small.
+
+mod finish;
+mod lanes;
+mod lease;
+mod write;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::ids::MessageId;
+use hooklatch_store::node::LaneChange;
+use hooklatch_store::record::attempt;
+use hooklatch_store::record::delivery::Columns;
+use hooklatch_store::{FinishAttempt, Finished, LeaseRequest, Leases};
+use tokio_postgres::{Client, Statement};
+
+use crate::columns::{INSERT_DONE, UPDATE_LIVE};
+use crate::fault::Fault;
+use crate::memory::Memory;
+use crate::queue::Task;
+use crate::worker::{Job, Link};
+
+pub(crate) use write::INSERT_ATTEMPTS;
+
+/// The end of an attempt with its record as it is stored.
+pub(crate) struct PreparedFinish {
+    finish: FinishAttempt,
+    meta: Option<String>,
+}
+
+impl PreparedFinish {
+    /// Makes what can be made before a worker's turn.
+    pub(crate) fn new(finish: FinishAttempt) -> Self {
+        let meta = finish.attempt.as_ref().map(attempt::encode_meta);
+        Self { finish, meta }
+    }
+
+    /// Roughly how many bytes this keeps in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let answer = self.finish.attempt.as_ref();
+        answer.map_or(0, |it| it.response_body.len()) + self.meta.as_ref().map_or(0, String::len)
+    }
+}
+
+/// What a batch of deliveries may hold.
+pub(crate) enum Delivering {
+    /// The end of an attempt.
+    Finish(Task<Box<PreparedFinish>, Finished>),
+    /// A wish for due deliveries.
+    Lease(Task<LeaseRequest, Leases>),
+}
+
+/// The record of an attempt as it is stored.
+pub(crate) struct AttemptRow {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Its JSON text.
+    pub meta: String,
+}
+
+/// Everything that a batch writes.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// Attempts that ended, or were lost.
+    attempts: Vec<AttemptRow>,
+    /// Attempts whose lease had been overtaken, over the record of their being lost.
+    fenced: Vec<AttemptRow>,
+    /// Deliveries that have ended.
+    done: Vec<Columns>,
+    /// Deliveries that go on.
+    moved: Vec<Columns>,
+    /// What was learnt of lanes.
+    lanes: Vec<LaneChange>,
+    /// The messages of leased deliveries.
+    leased: Vec<MessageId>,
+}
+
+/// What a task comes to.
+enum Answered {
+    Finished(Finished),
+    Leased(Leases),
+}
+
+/// A batch that was decided upon.
+pub(crate) struct Decided {
+    plan: Plan,
+    answers: Vec<Answered>,
+}
+
+/// The statements of a batch of deliveries.
+pub(crate) struct Statements {
+    live: Statement,
+    lanes: Statement,
+    try_lanes: Statement,
+    due: Statement,
+    next: Statement,
+    parcels: Statement,
+    attempts: Statement,
+    fenced: Statement,
+    ended: Statement,
+    done: Statement,
+    moved: Statement,
+}
+
+/// The job of the worker of deliveries.
+pub(crate) struct Moving {
+    /// What this node remembers.
+    pub memory: Arc<Memory>,
+}
+
+impl Job for Moving {
+    type Task = Delivering;
+    type Statements = Statements;
+    type Decided = Decided;
+
+    async fn prepare(client: &Client) -> Result<Statements, Fault> {
+        Ok(Statements {
+            live: client.prepare(finish::LIVE).await?,
+            lanes: client.prepare(lanes::LANES).await?,
+            try_lanes: client.prepare(lanes::TRY_LANES).await?,
+            due: client.prepare(lanes::DUE).await?,
+            next: client.prepare(lanes::NEXT).await?,
+            parcels: client.prepare(lanes::PARCELS).await?,
+            attempts: client.prepare(INSERT_ATTEMPTS).await?,
+            fenced: client.prepare(write::REPLACE_ATTEMPTS).await?,
+            ended: client.prepare(write::END).await?,
+            done: client.prepare(INSERT_DONE).await?,
+            moved: client.prepare(UPDATE_LIVE).await?,
+        })
+    }
+
+    async fn decide(
+        &self,
+        link: &mut Link<Statements>,
+        tasks: &mut [Delivering],
+    ) -> Result<Decided, Fault> {
+        let (mut live, now) = finish::read(link, &self.memory, tasks).await?;
+        if !self.memory.has_partitions(now) {
+            return Err(Fault::NoPartition(now.as_millis()));
+        }
+        let mut plan = Plan::default();
+        let mut finished = finish::decide_all(&mut live, tasks, now, &mut plan)?.into_iter();
+        let mut answers = Vec::with_capacity(tasks.len());
+        let mut taken = lease::Taken::default();
+        for task in tasks {
+            answers.push(match task {
+                Delivering::Finish(_) => {
+                    let finished = finished.next();
+                    Answered::Finished(finished.expect("each finish has an answer"))
+                }
+                Delivering::Lease(task) => {
+                    let pass =
+                        lease::Pass::new(link, &self.memory, now, &mut live, &mut plan, &mut taken);
+                    Answered::Leased(pass.lease(&task.input).await?)
+                }
+            });
+        }
+        Ok(Decided { plan, answers })
+    }
+
+    async fn write(&self, link: &Link<Statements>, decided: &Decided) -> Result<(), Fault> {
+        write::write(link, &decided.plan).await
+    }
+
+    fn committed(&self, tasks: Vec<Delivering>, decided: Decided) {
+        let Decided { plan, answers } = decided;
+        self.memory.leased(plan.leased.into_iter());
+        for (task, answer) in tasks.into_iter().zip(answers) {
+            match (task, answer) {
+                (Delivering::Finish(task), Answered::Finished(finished)) => {
+                    task.answer(Ok(finished));
+                }
+                (Delivering::Lease(task), Answered::Leased(leases)) => task.answer(Ok(leases)),
+                (Delivering::Finish(_), Answered::Leased(_))
+                | (Delivering::Lease(_), Answered::Finished(_)) => {
+                    unreachable!("answers are made in the order of the tasks")
+                }
+            }
+        }
+        self.memory.learnt(&plan.lanes);
+    }
+
+    fn failed(&self, tasks: Vec<Delivering>, fault: &Fault) {
+        for task in tasks {
+            match task {
+                Delivering::Finish(task) => task.answer(Err(fault.clone())),
+                Delivering::Lease(task) => {
+                    // What others have made due is looked for again.
+                    self.memory.look_again();
+                    task.answer(Err(fault.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Runs what asserts: a panic of ours ends this batch and nothing else.
+fn guarded<T>(decide: impl FnOnce() -> T) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(decide))
+        .map_err(|panic| Fault::Panicked(crate::memory::text_of(&*panic)))
+}

@@ -1,0 +1,108 @@
+//! The second half of a batch of deliveries: everything it came to, and the commit, in one trip.
+
+use futures_util::future::join_all;
+use hooklatch_store::record::attempt::Columns as AttemptColumns;
+use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
+
+use super::{AttemptRow, Plan, Statements};
+use crate::columns::{Arrays, of_deliveries, of_moves, params};
+use crate::fault::Fault;
+use crate::worker::Link;
+
+/// Puts attempts on record.
+macro_rules! insert_attempts {
+    ($rest:literal) => {
+        concat!(
+            "INSERT INTO hooklatch.attempts (id, delivery, message, project, endpoint, number, \
+                 trigger, outcome, status_code, started, duration_ms, fenced, meta, body) \
+             SELECT id, delivery, message, project, endpoint, number, trigger, outcome, \
+                 status_code, started, duration_ms, fenced, meta, body \
+             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
+                 $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], \
+                 $11::bigint[], $12::boolean[], $13::text[], $14::bytea[]) \
+                 new(id, delivery, message, project, endpoint, number, trigger, outcome, \
+                     status_code, started, duration_ms, fenced, meta, body)",
+            $rest
+        )
+    };
+}
+
+/// Records attempts.
+pub(crate) const INSERT_ATTEMPTS: &str = insert_attempts!("");
+
+/// Records attempts over what is recorded of them; their time's history may be dropped already.
+pub(super) const REPLACE_ATTEMPTS: &str = insert_attempts!(
+    " ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, \
+         status_code = excluded.status_code, duration_ms = excluded.duration_ms, \
+         fenced = excluded.fenced, meta = excluded.meta, body = excluded.body"
+);
+
+pub(super) const END: &str = "DELETE FROM hooklatch.deliveries_live WHERE id = ANY($1)";
+
+/// The columns of [`INSERT_ATTEMPTS`].
+pub(crate) fn of_attempts(rows: &[AttemptRow], fenced: bool) -> Arrays<'_> {
+    let columns = rows.iter();
+    let columns: Vec<_> = columns
+        .map(|row| AttemptColumns::of(&row.attempt, &row.meta))
+        .collect();
+    let many = columns.len();
+    vec![
+        of(&columns, |row| row.id),
+        of(&columns, |row| row.delivery),
+        of(&columns, |row| row.message),
+        of(&columns, |row| row.project),
+        of(&columns, |row| row.endpoint),
+        of(&columns, |row| row.number),
+        of(&columns, |row| row.trigger),
+        of(&columns, |row| row.outcome),
+        of(&columns, |row| row.status_code),
+        of(&columns, |row| row.started),
+        of(&columns, |row| row.duration_ms),
+        Box::new(vec![fenced; many]),
+        of(&columns, |row| row.meta),
+        of(&columns, |row| row.body.as_ref().map(|body| body.to_vec())),
+    ]
+}
+
+fn of<'a, R, V>(rows: &[R], field: impl Fn(&R) -> V) -> Box<dyn ToSql + Sync + Send + 'a>
+where
+    V: ToSql + Sync + Send + 'a,
+{
+    Box::new(rows.iter().map(field).collect::<Vec<V>>())
+}
+
+/// Writes and commits. What is sent after a statement that fails fails as well, so that the commit
+/// comes to nothing.
+pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fault> {
+    let statements = &link.statements;
+    let ended: Vec<i64> = plan.done.iter().map(|row| row.id).collect();
+    let mut sent: Vec<(&Statement, Arrays<'_>)> = Vec::new();
+    if !plan.attempts.is_empty() {
+        sent.push((&statements.attempts, of_attempts(&plan.attempts, false)));
+    }
+    if !plan.fenced.is_empty() {
+        sent.push((&statements.fenced, of_attempts(&plan.fenced, true)));
+    }
+    if !ended.is_empty() {
+        sent.push((&statements.ended, vec![Box::new(ended)]));
+        sent.push((&statements.done, of_deliveries(&plan.done)));
+    }
+    if !plan.moved.is_empty() {
+        sent.push((&statements.moved, of_moves(&plan.moved)));
+    }
+    let params: Vec<Vec<&(dyn ToSql + Sync)>> =
+        sent.iter().map(|(_, arrays)| params(arrays)).collect();
+    let executing = sent.iter().zip(&params);
+    let executing =
+        executing.map(|((statement, _), params)| link.client.execute(*statement, params));
+    let (executed, committed) = tokio::join!(
+        biased;
+        join_all(executing),
+        link.client.batch_execute("COMMIT"),
+    );
+    for rows in executed {
+        rows?;
+    }
+    Ok(committed?)
+}

@@ -1,0 +1,42 @@
+//! The shared store: PostgreSQL, for as many nodes as one database carries.
+//!
+//! Nodes hold no truth. Each gathers what its callers ask into batches; a batch locks, reads,
+//! has core decide, writes and commits, in two trips to the database, and only then are its
+//! callers answered. Only the database's clock decides windows and leases. Any node may die at any
+//! moment: what it had leased is due again when its leases run out.
+
+mod admit;
+mod clock;
+mod columns;
+mod commands;
+mod config;
+mod connect;
+mod deliveries;
+mod fault;
+mod history;
+mod key;
+mod ledger;
+mod locks;
+mod maintenance;
+mod memory;
+mod migrate;
+mod node;
+mod open;
+mod pages;
+mod partitions;
+mod people;
+mod pool;
+mod queue;
+mod requests;
+mod rows;
+mod snapshot;
+mod store;
+mod text;
+mod url;
+mod worker;
+
+pub use migrate::Migrated;
+pub use open::{OpenError, Options, migrate, versions};
+pub use partitions::Dropped;
+pub use store::PostgresStore;
+pub use url::{DatabaseUrl, UrlError};

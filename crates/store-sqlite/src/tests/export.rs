@@ -1,0 +1,158 @@
+//! What is taken out of a directory: everything, once, and from any point on.
+
+use hooklatch_core::delivery::Reason;
+use hooklatch_core::delivery::lifecycle::Next;
+use hooklatch_core::time::Millis;
+use hooklatch_store::suite::{Fixture, World};
+use hooklatch_store::transfer::{Cursor, Row, Table, Tally, Value};
+use hooklatch_store::{ConfigKind, ConfigRecord, Expected, Store};
+
+use super::Small;
+use crate::{Export, OpenError, Options};
+
+/// A store in which every table has something.
+fn filled() -> World<Small> {
+    let world = World::<Small>::with_claims(3);
+    for n in 0..10 {
+        let key = format!("k{n}");
+        world.accepted(world.inbound(&key, "{}").to(&[1, 2]));
+        world.repeated(world.inbound(&key, "{}"));
+    }
+    for (n, lease) in world.lease_under(5, 100).leased.iter().enumerate() {
+        let next = if n.is_multiple_of(2) {
+            Next::Deliver
+        } else {
+            Next::Fail(Reason::AttemptsExhausted)
+        };
+        world.finish(lease, next);
+    }
+    world.lease_under(1, 100);
+    let record = ConfigRecord {
+        kind: ConfigKind::Source,
+        number: 7,
+        project_id: hooklatch_core::ids::ProjectId::from_number(1),
+        name: Some("shop".to_owned()),
+        document: "{}".to_owned(),
+        revision: 0,
+    };
+    let store = world.store();
+    let saved = world.fixture.wait(store.save(record, Expected::Nothing));
+    saved.unwrap();
+    world
+}
+
+fn all(export: &Export, table: Table, world: &World<Small>) -> Vec<(Cursor, Vec<Row>)> {
+    let now = world.fixture.store.now();
+    let mut chunks = Vec::new();
+    let mut after = Cursor::MIN;
+    loop {
+        let chunk = export.chunk(table, after, now).unwrap();
+        if chunk.rows.is_empty() {
+            return chunks;
+        }
+        assert!(chunk.last > after, "{table:?}");
+        after = chunk.last;
+        chunks.push((chunk.last, chunk.rows));
+    }
+}
+
+#[test]
+fn everything_is_taken_out_once_and_from_any_point_on() {
+    let world = filled();
+    let now = world.fixture.store.now();
+    world.fixture.store.abandon();
+    let export = Export::open(world.fixture.dir.path(), now).unwrap();
+    let expected = [
+        (Table::Config, 1),
+        (Table::Audit, 0),
+        (Table::Payloads, 20),
+        (Table::Messages, 10),
+        (Table::Requests, 10),
+        (Table::Refused, 0),
+        (Table::Deliveries, 20),
+        (Table::Strays, 0),
+        (Table::Attempts, 5),
+        (Table::Claims, 10),
+    ];
+    for (table, rows) in expected {
+        let chunks = all(&export, table, &world);
+        let taken: usize = chunks.iter().map(|(_, rows)| rows.len()).sum();
+        assert_eq!(taken, rows, "{table:?}");
+        assert_eq!(export.count(table, now).unwrap(), rows as u64, "{table:?}");
+        let mut rest = rows;
+        for (last, rows) in &chunks {
+            assert!(
+                rows.iter().all(|row| row.len() == table.columns().len()),
+                "{table:?}"
+            );
+            rest -= rows.len();
+            let next = export.chunk(table, *last, now).unwrap();
+            assert_eq!(next.rows.is_empty(), rest == 0, "{table:?}");
+        }
+    }
+    // The claims lie in several generations, and all of them are there.
+    assert!(all(&export, Table::Claims, &world).len() > 1);
+    let later = now + Millis::from_seconds(3_600);
+    assert_eq!(export.count(Table::Claims, later).unwrap(), 0);
+}
+
+#[test]
+fn the_same_data_has_the_same_tally_and_identity_every_time() {
+    let world = filled();
+    let now = world.fixture.store.now();
+    world.fixture.store.abandon();
+    let look = || {
+        // Later every time: leases are void already, and nothing else depends on the time.
+        let now = now + Millis::from_seconds(1);
+        let export = Export::open(world.fixture.dir.path(), now).unwrap();
+        let mut tally = Tally::default();
+        for table in Table::ALL {
+            for (_, rows) in all(&export, table, &world) {
+                for row in rows {
+                    tally += Tally::of(&row);
+                }
+            }
+        }
+        (tally, export.identity().unwrap())
+    };
+    assert_eq!(look(), look());
+    assert_eq!(look().0.rows, 76);
+}
+
+#[test]
+fn leases_of_a_process_that_is_gone_are_void() {
+    let world = filled();
+    let now = world.fixture.store.now();
+    world.fixture.store.abandon();
+    let export = Export::open(world.fixture.dir.path(), now).unwrap();
+    let deliveries = all(&export, Table::Deliveries, &world);
+    let rows = deliveries.iter().flat_map(|(_, rows)| rows);
+    let leased: Vec<_> = rows.filter(|row| row[6] == Value::Integer(1)).collect();
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0][7], Value::Integer(now.as_millis()));
+}
+
+#[test]
+fn a_directory_that_is_served_or_empty_is_refused() {
+    let world = World::<Small>::with_claims(3);
+    let now = world.fixture.store.now();
+    let served = Export::open(world.fixture.dir.path(), now);
+    assert!(matches!(served, Err(OpenError::InUse(_))));
+    let empty = tempfile::tempdir().unwrap();
+    let missing = Export::open(empty.path(), now);
+    assert!(matches!(missing, Err(OpenError::Missing(_))));
+}
+
+trait WithClaims {
+    fn with_claims(claims: usize) -> Self;
+}
+
+impl WithClaims for World<Small> {
+    /// An empty world whose generations have so many claims.
+    fn with_claims(claims: usize) -> Self {
+        Small::with(Options {
+            generation_claims_max: claims,
+            ..Options::default()
+        })
+    }
+}
