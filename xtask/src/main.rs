@@ -1,9 +1,10 @@
 //! The project's own commands, in Rust so that a toolchain is all that they need:
-//! `cargo xtask test`, `cargo xtask tidy`, `cargo xtask services` and
+//! `cargo xtask test`, `cargo xtask tidy`, `cargo xtask services`, `cargo xtask providers` and
 //! `cargo xtask bench`.
 
 mod bench;
 mod packages;
+mod providers;
 mod services;
 mod test;
 mod tidy;
@@ -44,7 +45,12 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Fetch what the tests need, start the servers that they talk to, then run tidy, every test and every doc test.
+    /// Write docs/providers.md from the table of presets.
+    ///
+    /// Example: `cargo xtask providers`
+    Providers,
+    /// Fetch what the tests need, start the servers that they talk to, then run tidy, every test
+    /// and every doc test.
     ///
     /// Example: `cargo xtask test`, or `cargo xtask test -- kill::` for a part of them.
     Test {
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Services { command } => services::run(&command),
+        Command::Providers => providers::run(),
         Command::Test { filters } => test::run(&filters),
         Command::Tidy => tidy::run(),
     };

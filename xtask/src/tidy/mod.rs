@@ -11,7 +11,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use crate::workspace::Workspace;
-use crate::{Failure, workspace};
+use crate::{Failure, providers, workspace};
 
 /// One thing that is not tidy, as a line that says where and what.
 pub type Finding = String;
@@ -34,6 +34,7 @@ pub fn check(workspace: &Workspace) -> Result<Vec<Finding>, Failure> {
         Ok(text) => findings.extend(edges::check(&workspace.imports, &text)),
         Err(error) => findings.push(format!("ARCHITECTURE.md: {error}")),
     }
+    findings.extend(providers::check(&workspace.root));
     let files = sources::text_files(&workspace.root)?;
     findings.extend(words::check(&files));
     let sources: Vec<_> = files.into_iter().filter_map(sources::Source::new).collect();

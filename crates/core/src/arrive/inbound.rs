@@ -14,7 +14,7 @@ use crate::delivery::lifecycle::Destination;
 use crate::ids::{EndpointId, ProjectId, SourceId};
 use crate::key::SplitError;
 use crate::message::Envelope;
-use crate::provider::{Preset, RetryAt, preset};
+use crate::provider::{Answer, Handshake, Preset, RetryAt, preset};
 use crate::secret::MASK;
 use crate::time::{Millis, Timestamp};
 use crate::verify::{Credential, Refusal, SignedRequest, Verifier};
@@ -32,6 +32,8 @@ pub struct Intake {
     pub(super) retry_headers: &'static [&'static str],
     pub(super) resend_headers: &'static [&'static str],
     pub(super) hints: Arc<Hints>,
+    pub(super) handshake: Option<Handshake>,
+    pub(super) token_hash: [u8; 32],
 }
 
 /// Where the messages of a source go, by the connections of the moment.
@@ -59,6 +61,8 @@ pub enum Asked {
     One(Box<Arrival>),
     /// It is a batch of events (K10), of one at least.
     Batch(Vec<Arrival>),
+    /// It is a question of the provider's and no event: this is the answer, and nothing is recorded.
+    Handshake(Answer),
 }
 
 /// Why a request was not let in. In none of these cases was a key looked up.
@@ -105,25 +109,50 @@ impl Intake {
             retry_headers: profile.map_or(&[], |preset| preset.retry_headers),
             resend_headers: profile.map_or(&[], |preset| preset.resend_headers),
             hints: Arc::new(profile.map_or_else(Hints::default, hints_of)),
+            handshake: profile.and_then(|preset| preset.handshake),
+            token_hash: source.token_hash.0,
         }
     }
 
-    /// Looks at a request: who sent it, before anything else (K7), then what it is.
+    /// The answer to a question that the provider asks without a signature.
+    pub fn unsigned_handshake(&self, envelope: &Envelope) -> Option<Answer> {
+        let query = envelope.query.as_deref().unwrap_or_default();
+        self.handshake?
+            .unsigned(&envelope.method, query, &self.token_hash)
+    }
+
+    /// Whether the provider wants a refusal without a body.
+    pub fn refuses_silently(&self) -> bool {
+        self.handshake.is_some_and(Handshake::refuses_silently)
+    }
+
+    /// Looks at a request: who sent it, before anything else (K7), then what it is. `url` is the
+    /// one that the sender called, which some signatures cover.
     pub fn receive(
         &self,
         envelope: Envelope,
+        url: &str,
         body: Bytes,
         received_at: Timestamp,
         routes: &Routes,
     ) -> Received {
         let request = SignedRequest {
+            method: &envelope.method,
+            url,
             headers: &envelope.headers,
             query: envelope.query.as_deref().unwrap_or_default(),
             body: &body,
         };
         let verified = self.verifier.verify(&request, received_at);
+        let answer = verified
+            .is_ok()
+            .then(|| self.signed_handshake(&request, received_at))
+            .flatten();
         let envelope = Arc::new(self.concealed(envelope));
         let outcome = verified.map_err(Refused::from).and_then(|()| {
+            if let Some(answer) = answer {
+                return Ok(Asked::Handshake(answer));
+            }
             let reading = Reading {
                 intake: self,
                 envelope: &envelope,
@@ -133,6 +162,11 @@ impl Intake {
             reading.asked(&body)
         });
         Received { envelope, outcome }
+    }
+
+    fn signed_handshake(&self, request: &SignedRequest<'_>, now: Timestamp) -> Option<Answer> {
+        let proof = |text: &str| self.verifier.proof(request, now, text);
+        self.handshake?.signed(request.body, proof)
     }
 
     /// The envelope as it may be recorded: a credential that comes with each request would

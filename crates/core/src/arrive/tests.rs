@@ -61,6 +61,7 @@ fn received(intake: &Intake, body: &str, now: Timestamp) -> Received {
     let envelope = envelope(&[("content-type", "application/json")], None);
     intake.receive(
         envelope,
+        "",
         Bytes::copy_from_slice(body.as_bytes()),
         now,
         &Routes::default(),
@@ -153,7 +154,7 @@ fn k7_a_credential_is_masked_before_anything_is_recorded() {
             .extend(place.as_object().unwrap().clone());
         let source = source(json!({"name": "s", "verifier": verifier}), None);
         let came = envelope(&headers, query);
-        let received = intake(&source).receive(came, Bytes::new(), NOW, &Routes::default());
+        let received = intake(&source).receive(came, "", Bytes::new(), NOW, &Routes::default());
         assert!(received.outcome.is_ok(), "{:?}", received.outcome);
         assert!(!format!("{received:?}").contains("hush"), "{received:?}");
         assert_eq!(received.envelope.query.as_deref(), shown);

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{FieldError, Window};
+use super::{FieldError, SourceResponse, Window};
 use crate::key::KeyRule;
 use crate::limits::BODY_BYTES_DEFAULT;
-use crate::location::{Location, WildPath};
+use crate::location::{Location, Split, WildPath};
 use crate::provider::{self, Preset};
 
 /// The fields of a source that depend on its provider.
@@ -13,6 +13,8 @@ use crate::provider::{self, Preset};
 pub(super) struct Given {
     pub key: Option<KeyRule>,
     pub event_type: Option<Location>,
+    pub split: Option<Split>,
+    pub response: Option<SourceResponse>,
     pub fingerprint_exclude: Vec<WildPath>,
     pub window: Window,
     pub max_body_bytes: usize,
@@ -38,18 +40,31 @@ impl Given {
             return Self {
                 key: None,
                 event_type: None,
+                split: None,
+                response: None,
                 fingerprint_exclude: Vec::new(),
                 window: Window::default(),
                 max_body_bytes: BODY_BYTES_DEFAULT,
             };
         };
-        let key = json!({"locations": preset.key_locations, "mode": preset.key_mode});
+        let key = if preset.key_locations.is_empty() {
+            json!({"content": true})
+        } else {
+            let (locations, mode) = (preset.key_locations, preset.key_mode);
+            json!({"locations": locations, "mode": mode, "bind_body": preset.bind_body})
+        };
         let row = "every row of the preset table is read by a test";
         Self {
             key: Some(serde_json::from_value(key).expect(row)),
             event_type: preset
                 .event_type
                 .map(|location| location.parse().expect(row)),
+            split: preset.split.map(|path| path.parse().expect(row)),
+            response: preset.answer.map(|(content_type, body)| SourceResponse {
+                status: preset.success_status,
+                content_type: Some(content_type.to_owned()),
+                body: Some(body.to_owned()),
+            }),
             fingerprint_exclude: preset
                 .fingerprint_exclude
                 .iter()
@@ -66,6 +81,8 @@ impl Given {
         let given = json!({
             "key": self.key,
             "event_type": self.event_type,
+            "split": self.split,
+            "response": self.response,
             "fingerprint_exclude": self.fingerprint_exclude,
             "window_seconds": self.window,
             "max_body_bytes": self.max_body_bytes,

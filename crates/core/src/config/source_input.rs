@@ -208,12 +208,12 @@ impl SourceInput {
             on_conflict: self.on_conflict.unwrap_or_default(),
             on_failed_original: self.on_failed_original.unwrap_or_default(),
             event_type: self.event_type.or(given.event_type),
-            split: self.split,
+            split: self.split.or(given.split),
             fingerprint_exclude: self
                 .fingerprint_exclude
                 .unwrap_or(given.fingerprint_exclude),
             methods: methods(self.methods, errors),
-            response: self.response.map(response),
+            response: self.response.map(response).or(given.response),
             max_body_bytes: self.max_body_bytes.unwrap_or(given.max_body_bytes),
             paused: self
                 .paused

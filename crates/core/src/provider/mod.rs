@@ -4,13 +4,18 @@
 //! A row is a claim about somebody else's system, so each group of cells says what it was checked
 //! against. What nobody has checked stays empty: a guess that ships as a default loses events.
 
+mod handshake;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::limits::{WINDOW_SECONDS_DEFAULT, WINDOW_SECONDS_MAX};
-use crate::verify::{Algorithm, Encoding, FieldError, VerifierSpec};
+use crate::verify::{Algorithm, Coverage, Encoding, FieldError, Scheme, VerifierSpec};
+
+pub use handshake::{Answer, Handshake};
 
 const DAY: i64 = 86_400;
 
@@ -24,16 +29,27 @@ pub struct Preset {
     pub id: &'static str,
     /// The provider's name as it writes it.
     pub display_name: &'static str,
-    /// Where the key is (K1).
+    /// Which of the provider's secrets the verifier needs.
+    pub secret: &'static str,
+    /// Where the key is (K1); without a location the body itself is the key (K6).
     pub key_locations: &'static [&'static str],
     /// How the locations make a key (K2).
     pub key_mode: KeyMode,
+    /// Whether the body's fingerprint is a part of the key, where the locations alone name too
+    /// many events.
+    pub bind_body: bool,
     /// Where the type of the event is.
     pub event_type: Option<&'static str>,
+    /// The array whose elements are events of their own (K10). Locations look into an element.
+    pub split: Option<&'static str>,
     /// Paths that differ between tries of one event (K11).
     pub fingerprint_exclude: &'static [&'static str],
     /// How the provider signs.
     pub verifier: Recipe,
+    /// How the provider asks whether somebody wants its events.
+    pub handshake: Option<Handshake>,
+    /// Content type and body of an answer, where the usual one would be misread.
+    pub answer: Option<(&'static str, &'static str)>,
     /// Headers that only a retry by the provider has (D3).
     pub retry_headers: &'static [&'static str],
     /// Headers that only a resend by a person has (D3).
@@ -50,6 +66,8 @@ pub struct Preset {
     pub max_body_bytes: Option<usize>,
     /// The status that the provider takes for success.
     pub success_status: u16,
+    /// What else one has to know.
+    pub notes: &'static str,
     /// What the cells were checked against.
     pub checked: Checked,
 }
@@ -92,6 +110,13 @@ pub enum Recipe {
     StandardWebhooks,
     /// Stripe's own scheme.
     Stripe,
+    /// A scheme of its own.
+    #[serde(untagged)]
+    Scheme {
+        /// Which.
+        #[serde(rename = "type")]
+        scheme: Scheme,
+    },
 }
 
 /// What each group of cells was checked against.
@@ -107,6 +132,10 @@ pub struct Checked {
     pub retry: Evidence,
     /// The timeout, if there is one.
     pub timeout: Option<Evidence>,
+    /// What differs between tries, if anything does.
+    pub volatile: Option<Evidence>,
+    /// The handshake, if there is one.
+    pub handshake: Option<Evidence>,
 }
 
 /// Where a claim comes from.
@@ -126,6 +155,8 @@ pub enum Confidence {
     VerifiedInDocs,
     /// The code of a library, or a text that quotes the documentation.
     FromLibraryCode,
+    /// Nobody could check it, and nothing is claimed: the cell is empty.
+    Unchecked,
 }
 
 /// Every provider, by id.
@@ -167,6 +198,18 @@ pub fn verifier_spec(
         }
     }
     VerifierSpec::from_json(Value::Object(fields))
+}
+
+impl Recipe {
+    /// What a signature of this kind covers (K8). GitLab's depends on the secret: this is what a
+    /// signing token covers, for its secret token covers nothing.
+    pub fn coverage(&self) -> Coverage {
+        match self {
+            Self::Hmac { .. } | Self::Stripe => Coverage::Body,
+            Self::StandardWebhooks => Coverage::standard_webhooks(),
+            Self::Scheme { scheme } => scheme.coverage(),
+        }
+    }
 }
 
 impl Preset {
@@ -223,122 +266,5 @@ fn length(seconds: i64) -> String {
         (0, _) if seconds > 0 => format!("{seconds} s ({} d)", seconds / DAY),
         (_, 0) if seconds > 0 => format!("{seconds} s ({} h)", seconds / 3_600),
         _ => format!("{seconds} s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::verify::Verifier;
-
-    fn stripe() -> &'static Preset {
-        preset("stripe").unwrap()
-    }
-
-    #[test]
-    fn every_row_can_be_used_as_it_stands() {
-        for preset in presets() {
-            assert!(super::preset(preset.id).is_some_and(|found| found.id == preset.id));
-            assert!(!preset.key_locations.is_empty(), "{}", preset.id);
-            let locations = preset.key_locations.iter().chain(&preset.event_type);
-            for location in locations {
-                let (place, name) = location.split_once(':').unwrap();
-                let known = match place {
-                    "header" => !name.is_empty() && name.to_lowercase() == name,
-                    "body" => name.starts_with("$."),
-                    _ => false,
-                };
-                assert!(known, "{}: {location}", preset.id);
-            }
-            assert!(
-                preset
-                    .window_warning(preset.default_window_seconds())
-                    .is_none()
-            );
-            assert_eq!(
-                preset.timeout_seconds.is_some(),
-                preset.checked.timeout.is_some()
-            );
-        }
-        assert!(preset("nobody").is_none());
-    }
-
-    #[test]
-    fn k7_a_provider_needs_nothing_but_the_secret() {
-        for preset in presets() {
-            let secret = json!({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"});
-            let spec = verifier_spec(Some(preset), Some(secret.clone())).unwrap();
-            Verifier::new(spec.clone()).unwrap();
-
-            let mut named = secret;
-            named["type"] = json!(preset.id);
-            assert_eq!(
-                verifier_spec(None, Some(named)).as_ref(),
-                Ok(&spec),
-                "{}",
-                preset.id
-            );
-        }
-    }
-
-    #[test]
-    fn k7_a_provider_without_a_secret_is_a_mistake_and_says_so() {
-        for verifier in [None, Some(json!({})), Some(json!({"type": "stripe"}))] {
-            let error = verifier_spec(Some(stripe()), verifier).unwrap_err();
-            assert_eq!(error.pointer, "/verifier/secret");
-            assert!(error.detail.contains("Stripe"), "{}", error.detail);
-        }
-        let open = verifier_spec(Some(stripe()), Some(json!({"type": "none"})));
-        assert_eq!(open, Ok(VerifierSpec::None {}));
-        assert_eq!(verifier_spec(None, None), Ok(VerifierSpec::None {}));
-    }
-
-    #[test]
-    fn a_verifier_with_a_type_of_its_own_stands_for_itself() {
-        let basic = json!({"type": "basic", "username": "u", "password": "p"});
-        let spec = verifier_spec(Some(stripe()), Some(basic)).unwrap();
-        assert!(matches!(spec, VerifierSpec::Basic { .. }), "{spec:?}");
-    }
-
-    #[test]
-    fn c4_the_default_window_outlives_the_provider() {
-        let window = |id| preset(id).unwrap().default_window_seconds();
-        assert_eq!(window("stripe"), (3 + 30 + 1) * DAY);
-        assert_eq!(window("github"), 7 * DAY);
-        assert_eq!(window("shopify"), 7 * DAY);
-        assert_eq!(window("standard_webhooks"), 7 * DAY);
-    }
-
-    #[test]
-    fn c4_a_window_that_is_too_short_is_warned_about_with_both_numbers() {
-        let warning = stripe().window_warning(DAY).unwrap();
-        for number in [
-            "86400 s (1 d)",
-            "259200 s (3 d)",
-            "2592000 s (30 d)",
-            "2851200 s (33 d)",
-        ] {
-            assert!(warning.contains(number), "{warning}");
-        }
-        let warning = preset("shopify").unwrap().window_warning(90).unwrap();
-        assert!(
-            warning.contains("90 s") && warning.contains("14400 s (4 h)"),
-            "{warning}"
-        );
-
-        assert_eq!(stripe().window_warning(33 * DAY), None);
-        assert_eq!(stripe().window_warning(i64::MAX), None);
-        assert_eq!(preset("standard_webhooks").unwrap().window_warning(1), None);
-    }
-
-    #[test]
-    fn a_preset_is_shown_with_what_it_was_checked_against() {
-        let shown = json!(preset("github").unwrap());
-        assert_eq!(shown["key_mode"], "all");
-        assert_eq!(shown["verifier"]["prefix"], "sha256=");
-        assert_eq!(
-            shown["checked"]["signature"]["confidence"],
-            "from_library_code"
-        );
     }
 }

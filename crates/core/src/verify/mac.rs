@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
 
 /// The hash under an HMAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,8 @@ pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The longest signature (64 bytes), rounded up to what the base64 decoder may ask for.
 const SIGNATURE_BYTES_MAX: usize = 72;
+/// The longest key in hex, in bytes; HMAC-SHA256 itself shortens what is over 64.
+const HEX_KEY_BYTES_MAX: usize = 256;
 
 /// A signature that was sent, decoded.
 #[derive(Clone, Copy)]
@@ -56,6 +61,20 @@ impl Signature {
             Encoding::Base64 => BASE64.decode_slice(text, &mut bytes).ok()?,
         };
         (len > 0).then_some(Self { bytes, len })
+    }
+
+    /// A hash that was computed here.
+    pub(super) fn of(hash: &[u8]) -> Self {
+        assert!(
+            hash.len() <= SIGNATURE_BYTES_MAX,
+            "no hash is longer than SHA-512"
+        );
+        let mut bytes = [0; SIGNATURE_BYTES_MAX];
+        bytes[..hash.len()].copy_from_slice(hash);
+        Self {
+            bytes,
+            len: hash.len(),
+        }
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -92,6 +111,22 @@ impl MacKey {
         }
     }
 
+    /// The HMAC-SHA256 key that a provider shows in hex.
+    pub(super) fn from_hex(secret: &Secret) -> Option<Self> {
+        let mut key = Zeroizing::new([0; HEX_KEY_BYTES_MAX]);
+        let len = decode_hex(secret.expose().as_bytes(), key.as_mut_slice())?;
+        Some(Self::new(Algorithm::Sha256, &key[..len]))
+    }
+
+    /// The HMAC of a text, in lower-case hex.
+    pub(super) fn hex(&self, text: &[u8]) -> String {
+        match self {
+            Self::Sha1(mac) => hex_of(mac, text),
+            Self::Sha256(mac) => hex_of(mac, text),
+            Self::Sha512(mac) => hex_of(mac, text),
+        }
+    }
+
     /// Whether one of `signatures` is this key's over `parts`. The bytes are hashed once however
     /// many signatures there are, so that a long header buys a sender no work of ours.
     pub(super) fn signed(&self, parts: &[&[u8]], signatures: &[Signature]) -> bool {
@@ -106,6 +141,11 @@ impl MacKey {
 
 fn keyed<M: KeyInit>(secret: &[u8]) -> M {
     M::new_from_slice(secret).expect("HMAC takes a key of any length")
+}
+
+fn hex_of<M: Mac + Clone>(mac: &M, text: &[u8]) -> String {
+    let mac = mac.clone().chain_update(text).finalize().into_bytes();
+    mac.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn any_matches<M: Mac + Clone>(mac: &M, parts: &[&[u8]], signatures: &[Signature]) -> Choice {

@@ -6,30 +6,40 @@
 //! and prepares its keys. [`Verifier::verify`] works on the raw bytes, in constant time.
 
 mod body_hmac;
+mod composed;
 mod credentials;
+mod ecdsa;
+mod fields;
 mod mac;
+mod prepare;
 mod refusal;
 mod request;
+mod scheme;
 mod spec;
 mod standard;
 mod stored;
 mod stripe;
 #[cfg(test)]
 mod tests;
+mod twilio;
 
 use std::fmt;
 
 use crate::time::Timestamp;
 use body_hmac::BodyHmac;
-use credentials::{ApiKey, Basic, Expected, Place};
-use mac::MacKey;
+use composed::Composed;
+use credentials::{ApiKey, Basic, Place};
+use ecdsa::SendGrid;
+use fields::{Adyen, Mailgun};
 use standard::StandardWebhooks;
 use stripe::Stripe;
+use twilio::Twilio;
 
 pub use crate::field::FieldError;
 pub use mac::{Algorithm, Encoding};
 pub use refusal::Refusal;
 pub use request::{Header, Headers, SignedRequest};
+pub use scheme::Scheme;
 pub use spec::{SECRETS_MAX, VerifierSpec};
 pub use stored::StoredVerifierError;
 
@@ -49,6 +59,11 @@ enum Check {
     ApiKey(ApiKey),
     StandardWebhooks(StandardWebhooks),
     Stripe(Stripe),
+    Composed(Composed),
+    Adyen(Adyen),
+    Mailgun(Mailgun),
+    SendGrid(SendGrid),
+    Twilio(Twilio),
 }
 
 /// What a verifier's signature covers. A location outside of it can be changed by whoever gets
@@ -61,6 +76,8 @@ pub enum Coverage {
     Body,
     /// The body and these headers, in lower case.
     BodyAndHeaders(Vec<String>),
+    /// These locations, and nothing else of the request.
+    Only(Vec<String>),
     /// Method, path, query, headers and body.
     Everything,
 }
@@ -91,6 +108,29 @@ impl Verifier {
             Check::ApiKey(check) => check.verify(request),
             Check::StandardWebhooks(check) => check.verify(request, now),
             Check::Stripe(check) => check.verify(request, now),
+            Check::Composed(check) => check.signer(request, now).map(|_signer| ()),
+            Check::Adyen(check) => check.verify(request),
+            Check::Mailgun(check) => check.verify(request),
+            Check::SendGrid(check) => check.verify(request),
+            Check::Twilio(check) => check.verify(request),
+        }
+    }
+
+    /// The HMAC-SHA256 of `text` in hex, under the secret that signed the request: by it a sender
+    /// sees that we have the secret. None where the request is not signed by such a secret.
+    pub fn proof(&self, request: &SignedRequest<'_>, now: Timestamp, text: &str) -> Option<String> {
+        match &self.check {
+            Check::Composed(check) => Some(check.signer(request, now).ok()?.hex(text.as_bytes())),
+            Check::Nothing
+            | Check::BodyHmac(_)
+            | Check::Basic(_)
+            | Check::ApiKey(_)
+            | Check::StandardWebhooks(_)
+            | Check::Stripe(_)
+            | Check::Adyen(_)
+            | Check::Mailgun(_)
+            | Check::SendGrid(_)
+            | Check::Twilio(_) => None,
         }
     }
 
@@ -98,11 +138,14 @@ impl Verifier {
     pub fn coverage(&self) -> Coverage {
         match &self.check {
             Check::Nothing | Check::Basic(_) | Check::ApiKey(_) => Coverage::Nothing,
-            Check::BodyHmac(_) | Check::Stripe(_) => Coverage::Body,
-            Check::StandardWebhooks(_) => {
-                let headers = [standard::ID, standard::TIMESTAMP];
-                Coverage::BodyAndHeaders(headers.map(str::to_owned).to_vec())
-            }
+            Check::BodyHmac(_)
+            | Check::Stripe(_)
+            | Check::Composed(_)
+            | Check::SendGrid(_)
+            | Check::Twilio(_) => Coverage::Body,
+            Check::StandardWebhooks(check) => check.names.coverage(),
+            Check::Adyen(_) => Scheme::Adyen.coverage(),
+            Check::Mailgun(_) => Scheme::Mailgun.coverage(),
         }
     }
 
@@ -118,9 +161,15 @@ impl Verifier {
                 place: Place::Query(name),
                 ..
             }) => Some(Credential::Query(name)),
-            Check::Nothing | Check::BodyHmac(_) | Check::StandardWebhooks(_) | Check::Stripe(_) => {
-                None
-            }
+            Check::Nothing
+            | Check::BodyHmac(_)
+            | Check::StandardWebhooks(_)
+            | Check::Stripe(_)
+            | Check::Composed(_)
+            | Check::Adyen(_)
+            | Check::Mailgun(_)
+            | Check::SendGrid(_)
+            | Check::Twilio(_) => None,
         }
     }
 }
@@ -131,71 +180,12 @@ impl fmt::Debug for Verifier {
     }
 }
 
-impl Check {
-    fn prepare(spec: &VerifierSpec) -> Result<Self, FieldError> {
-        Ok(match spec {
-            VerifierSpec::None {} => Self::Nothing,
-            VerifierSpec::Hmac {
-                header,
-                algorithm,
-                encoding,
-                prefix,
-                secrets,
-            } => {
-                let key = |secret: &crate::secret::Secret| {
-                    MacKey::new(*algorithm, secret.expose().as_bytes())
-                };
-                Self::BodyHmac(BodyHmac {
-                    header: header.clone(),
-                    prefix: prefix.clone(),
-                    encoding: *encoding,
-                    keys: secrets.iter().map(key).collect(),
-                })
-            }
-            VerifierSpec::Basic { username, password } => {
-                let pair = zeroize::Zeroizing::new(format!("{username}:{}", password.expose()));
-                Self::Basic(Basic {
-                    credential: Expected::new(pair.as_bytes()),
-                })
-            }
-            VerifierSpec::ApiKey {
-                header,
-                query,
-                secrets,
-            } => {
-                let place = match (query, header) {
-                    (Some(name), _) => Place::Query(name.clone()),
-                    (None, Some(name)) => Place::Header(name.clone()),
-                    (None, None) => Place::Header(spec::API_KEY_HEADER.to_owned()),
-                };
-                let keys = secrets
-                    .iter()
-                    .map(|key| Expected::new(key.expose().as_bytes()));
-                Self::ApiKey(ApiKey {
-                    place,
-                    keys: keys.collect(),
-                })
-            }
-            VerifierSpec::StandardWebhooks { secrets } => {
-                let texts = secrets.iter().map(|secret| secret.expose());
-                let check = StandardWebhooks::new(texts);
-                Self::StandardWebhooks(check.map_err(|rule| {
-                    FieldError::new("/verifier/secret", format!("the secret {rule}"))
-                })?)
-            }
-            VerifierSpec::Stripe { secrets } => {
-                let key = |secret: &crate::secret::Secret| {
-                    MacKey::new(Algorithm::Sha256, secret.expose().as_bytes())
-                };
-                Self::Stripe(Stripe {
-                    keys: secrets.iter().map(key).collect(),
-                })
-            }
-        })
-    }
-}
-
 impl Coverage {
+    /// What Standard Webhooks covers.
+    pub fn standard_webhooks() -> Self {
+        standard::PLAIN.coverage()
+    }
+
     /// Whether a location such as `body:$.id` or `header:webhook-id` is covered.
     pub fn covers(&self, location: &str) -> bool {
         let (place, name) = location.split_once(':').unwrap_or((location, ""));
@@ -210,6 +200,7 @@ impl Coverage {
                 };
                 place == "body" || (place == "header" && header())
             }
+            Self::Only(locations) => locations.iter().any(|covered| covered == location),
             Self::Everything => true,
         }
     }

@@ -33,12 +33,27 @@ pub enum Refusal {
         /// What it should look like.
         expected: &'static str,
     },
+    /// What the signature needs of the body is not there, or cannot be read.
+    #[error("the body's {name} is missing or cannot be read: it should be {expected}")]
+    MalformedBody {
+        /// The member or the field.
+        name: String,
+        /// What it should look like.
+        expected: &'static str,
+    },
     /// The signature is not one of a live secret over these bytes.
     #[error(
         "the signature does not match: check that the source has the sender's current secret, \
              and that nothing on the way changes the body"
     )]
     Mismatch,
+    /// The signature is not one of a live secret over these bytes and the URL that was called.
+    #[error(
+        "the signature does not match: it covers the URL as well, so check that the gateway's \
+             public_url is where the sender calls, that the source has the sender's current \
+             secret, and that nothing on the way changes the body"
+    )]
+    MismatchWithUrl,
     /// The user name, password or API key is not that of the source.
     #[error("the credentials are wrong: compare them with those of the source")]
     WrongCredentials,
@@ -71,8 +86,10 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::MissingHeader { .. } | Self::MissingQuery { .. } => "verification_missing",
-            Self::Repeated { .. } | Self::Malformed { .. } => "verification_malformed",
-            Self::Mismatch => "signature_mismatch",
+            Self::Repeated { .. } | Self::Malformed { .. } | Self::MalformedBody { .. } => {
+                "verification_malformed"
+            }
+            Self::Mismatch | Self::MismatchWithUrl => "signature_mismatch",
             Self::WrongCredentials => "credentials_wrong",
             Self::Stale { .. } | Self::Early { .. } => "signature_out_of_time",
         }

@@ -5,6 +5,10 @@ use super::Refusal;
 /// A request as it came: raw bytes, nothing decoded.
 #[derive(Clone, Copy)]
 pub struct SignedRequest<'a> {
+    /// The method, in upper case.
+    pub method: &'a str,
+    /// The URL as the sender knows it, with scheme, host and query: some signatures cover it.
+    pub url: &'a str,
     /// The request's header lines.
     pub headers: &'a dyn Headers,
     /// The query of the URL, without its `?`.

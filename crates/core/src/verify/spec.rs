@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::mac::{Algorithm, Encoding};
+use super::scheme::Scheme;
 use crate::secret::{MASK, Secret};
 
 /// Secrets that may be live at once while one is rotated.
@@ -65,6 +66,21 @@ pub enum VerifierSpec {
         /// The endpoint's signing secrets, as Stripe shows them.
         secrets: Vec<Secret>,
     },
+    /// A provider's own scheme, by whose name the `type` goes.
+    #[serde(skip)]
+    Scheme {
+        /// Which.
+        scheme: Scheme,
+        /// The live secrets, or public keys, as the provider shows them.
+        secrets: Vec<Secret>,
+    },
+}
+
+/// What stands beside the `type` of a provider's own scheme.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SchemeFields {
+    secrets: Vec<Secret>,
 }
 
 impl VerifierSpec {
@@ -85,8 +101,15 @@ impl VerifierSpec {
             let detail = "is missing: give the secret that the sender uses";
             return Err(FieldError::new("/verifier/secret", detail));
         }
-        serde_json::from_value(Value::Object(fields))
-            .map_err(|error| FieldError::new("/verifier", error.to_string()))
+        let read = match Scheme::named(kind) {
+            None => serde_json::from_value(Value::Object(fields)),
+            Some(scheme) => {
+                fields.remove("type");
+                let fields = serde_json::from_value(Value::Object(fields));
+                fields.map(|SchemeFields { secrets }| Self::Scheme { scheme, secrets })
+            }
+        };
+        read.map_err(|error| FieldError::new("/verifier", error.to_string()))
     }
 
     /// The same with names in lower case, or what is wrong with it.
@@ -120,7 +143,9 @@ impl VerifierSpec {
                 }
                 check_secrets(secrets)?;
             }
-            Self::StandardWebhooks { secrets } | Self::Stripe { secrets } => {
+            Self::StandardWebhooks { secrets }
+            | Self::Stripe { secrets }
+            | Self::Scheme { secrets, .. } => {
                 check_secrets(secrets)?;
             }
         }

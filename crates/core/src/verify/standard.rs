@@ -9,13 +9,30 @@ use ed25519_dalek::VerifyingKey;
 
 use super::mac::{Algorithm, BASE64, Encoding, MacKey, Signature};
 use super::request::malformed;
-use super::{Refusal, SignedRequest, TOLERANCE_SECONDS, Tolerance};
+use super::{Coverage, Refusal, SignedRequest, TOLERANCE_SECONDS, Tolerance};
 use crate::signature::{ED25519_PREFIX, ED25519_PUBLIC_PREFIX, HMAC_PREFIX};
 use crate::time::Timestamp;
 
-pub(super) const ID: &str = "webhook-id";
-pub(super) const TIMESTAMP: &str = "webhook-timestamp";
-const SIGNATURE: &str = "webhook-signature";
+/// The names of the headers.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
+
+/// As the specification has them.
+pub(super) const PLAIN: Names = Names {
+    id: "webhook-id",
+    timestamp: "webhook-timestamp",
+    signature: "webhook-signature",
+};
+/// As Svix, from which the specification comes, has always had them.
+pub(super) const SVIX: Names = Names {
+    id: "svix-id",
+    timestamp: "svix-timestamp",
+    signature: "svix-signature",
+};
 
 const ID_EXPECTED: &str = "the id of the message";
 const TIMESTAMP_EXPECTED: &str = "seconds since 1970";
@@ -28,6 +45,7 @@ const SIGNATURES_MAX: usize = 8;
 /// The live secrets and public keys.
 pub(super) struct StandardWebhooks {
     keys: Vec<Key>,
+    pub(super) names: Names,
 }
 
 enum Key {
@@ -42,11 +60,21 @@ struct Signatures {
     ed25519: Vec<Signature>,
 }
 
+impl Names {
+    /// The body, and the two headers that are signed along.
+    pub(super) fn coverage(self) -> Coverage {
+        Coverage::BodyAndHeaders([self.id, self.timestamp].map(str::to_owned).to_vec())
+    }
+}
+
 impl StandardWebhooks {
     /// Reads the secrets; the error says what a secret should be.
-    pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a str>) -> Result<Self, &'static str> {
+    pub(super) fn new<'a>(
+        secrets: impl Iterator<Item = &'a str>,
+        names: Names,
+    ) -> Result<Self, &'static str> {
         let keys = secrets.map(Key::parse).collect::<Result<_, _>>()?;
-        Ok(Self { keys })
+        Ok(Self { keys, names })
     }
 
     pub(super) fn verify(
@@ -54,13 +82,14 @@ impl StandardWebhooks {
         request: &SignedRequest<'_>,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let header = request.text(SIGNATURE, SIGNATURE_EXPECTED)?;
-        let id = request.text(ID, ID_EXPECTED)?;
-        let time = request.text(TIMESTAMP, TIMESTAMP_EXPECTED)?;
-        let seconds =
-            super::unix_seconds(time).ok_or_else(|| malformed(TIMESTAMP, TIMESTAMP_EXPECTED))?;
-        let signatures =
-            Signatures::parse(header).ok_or_else(|| malformed(SIGNATURE, SIGNATURE_EXPECTED))?;
+        let names = self.names;
+        let header = request.text(names.signature, SIGNATURE_EXPECTED)?;
+        let id = request.text(names.id, ID_EXPECTED)?;
+        let time = request.text(names.timestamp, TIMESTAMP_EXPECTED)?;
+        let seconds = super::unix_seconds(time)
+            .ok_or_else(|| malformed(names.timestamp, TIMESTAMP_EXPECTED))?;
+        let signatures = Signatures::parse(header)
+            .ok_or_else(|| malformed(names.signature, SIGNATURE_EXPECTED))?;
         Tolerance::BothWays(TOLERANCE_SECONDS).check(seconds, now)?;
         let parts = [id.as_bytes(), b".", time.as_bytes(), b".", request.body];
         if self.keys.iter().any(|key| key.signed(&parts, &signatures)) {

@@ -78,7 +78,8 @@ impl Verifier {
             VerifierSpec::Hmac { secrets, .. }
             | VerifierSpec::ApiKey { secrets, .. }
             | VerifierSpec::StandardWebhooks { secrets }
-            | VerifierSpec::Stripe { secrets } => {
+            | VerifierSpec::Stripe { secrets }
+            | VerifierSpec::Scheme { secrets, .. } => {
                 fields["secrets"] = secrets.iter().map(form).collect();
             }
         }
@@ -118,6 +119,7 @@ impl Verifier {
             }
             VerifierSpec::StandardWebhooks { .. } => json!({"type": "standard_webhooks"}),
             VerifierSpec::Stripe { .. } => json!({"type": "stripe"}),
+            VerifierSpec::Scheme { scheme, .. } => json!({"type": scheme}),
         }
     }
 }
@@ -182,6 +184,7 @@ mod tests {
             json!({"type": "standard_webhooks", "secrets": [SECRET, PUBLIC_KEY]}),
             json!({"type": "stripe", "secret": "hush-6"}),
             json!({"type": "github", "secret": "hush-7"}),
+            json!({"type": "slack", "secrets": ["hush-8", "hush-9"]}),
         ]
         .map(verifier)
         .into()

@@ -52,6 +52,8 @@ fn check(
 ) -> Result<(), Refusal> {
     verifier.verify(
         &SignedRequest {
+            method: "POST",
+            url: "",
             headers: &headers,
             query: "",
             body,
@@ -444,6 +446,8 @@ fn k7_what_cannot_be_read_is_malformed_and_named() {
     }
     let bytes: Vec<(&str, &[u8])> = vec![("x-hub-signature-256", b"sha256=\xff")];
     let request = SignedRequest {
+        method: "POST",
+        url: "",
         headers: &bytes,
         query: "",
         body: GITHUB_BODY,
@@ -521,6 +525,8 @@ fn k7_an_api_key_is_looked_for_where_the_source_says() {
         let headers: Vec<(&str, &str)> = Vec::new();
         query.verify(
             &SignedRequest {
+                method: "POST",
+                url: "",
                 headers: &headers,
                 query: query_text,
                 body: b"",

@@ -80,6 +80,8 @@ mod tests {
             let verify = |body: &str| {
                 let headers = [(header, signature.as_str())];
                 let request = SignedRequest {
+                    method: "POST",
+                    url: "",
                     headers: &headers,
                     query: "",
                     body: body.as_bytes(),

@@ -6,6 +6,7 @@
 
 pub(crate) mod answer;
 mod difference;
+mod handshake;
 mod refusal;
 mod share;
 
@@ -34,6 +35,7 @@ use crate::body::{self, Whole};
 use crate::directory::Gate;
 use crate::heavy;
 use crate::problem::{Kind, Problem};
+use crate::resources::base_url;
 use refusal::Refusal;
 
 /// How long a sender shall wait while its source is paused, in seconds.
@@ -57,14 +59,21 @@ async fn ingest(State(app): State<App>, request: Request) -> Response {
     let Some(_place) = app.source_shares().enter(gate.ready.source.id) else {
         return too_many().into_response();
     };
+    let envelope = envelope(&parts, rest);
+    if let Some(answer) = gate.ready.intake.unsigned_handshake(&envelope) {
+        return handshake::answer(answer);
+    }
+    let silent = gate.ready.intake.refuses_silently();
     let arrived = Arrived {
         received_at: app.store().now(),
-        envelope: envelope(&parts, rest),
+        url: called_url(&app, &parts),
+        envelope,
         gate,
         app,
     };
     match arrived.take(body).await {
         Ok(answer) => answer,
+        Err(refusal) if silent => handshake::without_body(&refusal.answer().await),
         Err(refusal) => refusal.answer().await,
     }
 }
@@ -86,6 +95,14 @@ fn too_many() -> Problem {
     let detail = "too many requests to this ingest URL are under way; nothing was recorded, \
                   repeating is safe";
     Problem::new(Kind::TooManyRequests, detail).retry_after(BUSY_SECONDS)
+}
+
+/// The URL as the sender knows it, which some signatures cover: a proxy may stand before us, so
+/// the public URL says where we are, and the request only what of it was called.
+fn called_url(app: &App, parts: &Parts) -> String {
+    let called = parts.uri.path_and_query();
+    let called = called.map_or("/", |called| called.as_str());
+    format!("{}{called}", base_url(app, &parts.headers))
 }
 
 fn envelope(parts: &Parts, rest: &str) -> Envelope {
@@ -120,6 +137,7 @@ fn text_of(value: &HeaderValue) -> String {
 struct Arrived {
     app: App,
     gate: Gate,
+    url: String,
     envelope: Envelope,
     received_at: Timestamp,
 }
@@ -141,6 +159,7 @@ impl Arrived {
         let Self {
             app,
             gate,
+            url,
             envelope,
             received_at,
         } = self;
@@ -148,7 +167,7 @@ impl Arrived {
         let look = move || {
             let Whole { bytes, share } = whole;
             let intake = &gate.ready.intake;
-            let received = intake.receive(envelope, bytes, received_at, &gate.routes);
+            let received = intake.receive(envelope, &url, bytes, received_at, &gate.routes);
             (received, gate, share)
         };
         // The share of memory goes with the bytes, and is held until the answer: the store holds
@@ -181,6 +200,7 @@ impl Arrived {
             gate,
             envelope,
             received_at,
+            ..
         } = self;
         // Nobody has proved who sent this, so its credential is masked like any other.
         let envelope = Arc::new(gate.ready.intake.concealed(envelope));
@@ -218,6 +238,7 @@ async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem
             note_differences(app, admissions.iter().zip(seen));
             Ok(answer::batch(&admissions, source))
         }
+        Asked::Handshake(answer) => Ok(handshake::answer(answer)),
     }
 }
 

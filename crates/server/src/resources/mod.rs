@@ -5,6 +5,8 @@ mod endpoints;
 mod list;
 mod sources;
 
+pub(crate) use sources::base_url;
+
 use axum::Router;
 
 use crate::app::App;

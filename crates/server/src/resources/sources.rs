@@ -269,7 +269,8 @@ fn shown(app: &App, headers: &HeaderMap, source: &Source) -> Result<Value, Probl
     Ok(source.public(&format!("{base}/ingest/{}", token.expose())))
 }
 
-fn base_url(app: &App, headers: &HeaderMap) -> String {
+/// Where this gateway is reached from outside.
+pub(crate) fn base_url(app: &App, headers: &HeaderMap) -> String {
     if let Some(url) = &app.settings().public_url {
         return url.trim_end_matches('/').to_owned();
     }

@@ -31,11 +31,13 @@ macro_rules! insert_attempts {
 /// Records attempts.
 pub(crate) const INSERT_ATTEMPTS: &str = insert_attempts!("");
 
-/// Records attempts over what is recorded of them; their time's history may be dropped already.
+/// Records attempts over the record of their being lost (2 is `uncertain`), and over no other: an
+/// end that is reported twice has been applied the first time.
 pub(super) const REPLACE_ATTEMPTS: &str = insert_attempts!(
     " ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, \
          status_code = excluded.status_code, duration_ms = excluded.duration_ms, \
-         fenced = excluded.fenced, meta = excluded.meta, body = excluded.body"
+         fenced = excluded.fenced, meta = excluded.meta, body = excluded.body \
+         WHERE attempts.outcome = 2"
 );
 
 pub(super) const END: &str = "DELETE FROM hooklatch.deliveries_live WHERE id = ANY($1)";

@@ -17,6 +17,8 @@ fn verified(world: &World, source: &Source, authorization: &str) -> Result<(), R
     let headers = [("authorization", authorization.as_bytes())];
     verifier.verify(
         &SignedRequest {
+            method: "POST",
+            url: "",
             headers: &headers,
             query: "",
             body: b"",

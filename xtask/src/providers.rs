@@ -1,0 +1,303 @@
+//! `cargo xtask providers`: writes docs/providers.md from the table of presets, so that the page
+//! says what the program does. `cargo xtask tidy` finds a page that is not the table's.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use hooklatch_core::provider::{Confidence, Evidence, Handshake, KeyMode, Preset, Recipe, presets};
+use hooklatch_core::verify::Encoding;
+
+use crate::{Failure, workspace};
+
+const PAGE: &str = "docs/providers.md";
+const DAY: i64 = 86_400;
+
+const HEAD: &str = "\
+# Providers
+
+<!-- Written by `cargo xtask providers` from crates/core/src/provider/table. Change it there. -->
+
+A source that names a provider needs nothing but the secret:
+
+```json
+{\"name\": \"payments\", \"provider\": \"stripe\", \"verifier\": {\"secret\": \"whsec_…\"}}
+```
+
+Whatever the source says itself counts before the preset. Each cell was read in the provider's
+documentation (**docs**) or in code that has to agree with it, a library or a public integration
+(**code**); what could not be checked is left to the general default and says so (**open**). For
+each provider a request that was signed by its library, or accepted by it, is a test
+(`crates/core/src/provider/samples`).
+
+A key that is *not signed* (K8) lies outside of what the signature covers: whoever gets hold of one
+signed request can send it again under another key. `\"bind_body\": true` makes the body a part of
+such a key. Where the signature covers the URL, `public_url` has to be the URL that the provider
+calls.
+
+Handshakes are answered each time they come, and are no events: nothing is recorded.
+
+AWS SNS and PayPal sign with certificates that have to be fetched, and have no preset yet.
+";
+
+/// Writes the page.
+pub fn run() -> Result<ExitCode, Failure> {
+    let root = workspace::read()?.root;
+    fs::write(root.join(PAGE), page())?;
+    println!("{PAGE}: {} providers", presets().len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A page that is not what the table says.
+pub fn check(root: &Path) -> Option<String> {
+    let current = fs::read_to_string(root.join(PAGE)).is_ok_and(|text| text == page());
+    (!current).then(|| format!("{PAGE}: is not the table's; run cargo xtask providers"))
+}
+
+fn page() -> String {
+    let mut text = HEAD.to_owned();
+    text.push_str("\n| provider | `provider` | key | signed | window |\n|---|---|---|---|---|\n");
+    for preset in presets() {
+        line(&mut text, &overview(preset));
+    }
+    for preset in presets() {
+        section(&mut text, preset);
+    }
+    text
+}
+
+fn overview(preset: &Preset) -> String {
+    format!(
+        "| [{}](#{}) | `{}` | {} | {} | {} |",
+        preset.display_name,
+        anchor(preset.display_name),
+        preset.id,
+        key(preset),
+        signed(preset),
+        span(preset.default_window_seconds()),
+    )
+}
+
+fn section(text: &mut String, preset: &Preset) {
+    line(text, &format!("\n## {}\n", preset.display_name));
+    if !preset.notes.is_empty() {
+        line(text, &format!("{}\n", preset.notes));
+    }
+    line(text, "| | | checked against |\n|---|---|---|");
+    let checked = &preset.checked;
+    row(text, "secret", preset.secret, None);
+    row(
+        text,
+        "signature",
+        &signature(preset.verifier),
+        Some(checked.signature),
+    );
+    let of_key = format!("{}; {}", key(preset), signed(preset));
+    row(text, "key", &of_key, Some(checked.key));
+    let event_type = preset.event_type.map_or("none".to_owned(), code);
+    row(text, "event type", &event_type, Some(checked.event_type));
+    if let Some(split) = preset.split {
+        let what = format!("each element of {} is an event of its own", code(split));
+        row(text, "batch", &what, Some(checked.key));
+    }
+    if let Some(evidence) = checked.volatile {
+        let paths = codes(preset.fingerprint_exclude, ", ");
+        row(text, "differs between tries", &paths, Some(evidence));
+    }
+    row(text, "tries again", &retries(preset), Some(checked.retry));
+    if let (Some(seconds), Some(evidence)) = (preset.timeout_seconds, checked.timeout) {
+        row(
+            text,
+            "waits for an answer",
+            &format!("{seconds} s"),
+            Some(evidence),
+        );
+    }
+    if let (Some(handshake), Some(evidence)) = (preset.handshake, checked.handshake) {
+        row(text, "handshake", asked(handshake), Some(evidence));
+    }
+    if let Some((content_type, body)) = preset.answer {
+        let what = if body.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("{} as {}", code(body), code(content_type))
+        };
+        row(text, "is answered with", &what, None);
+    }
+}
+
+fn row(text: &mut String, name: &str, what: &str, evidence: Option<Evidence>) {
+    let source = evidence.map_or(String::new(), |evidence| {
+        let kind = match evidence.confidence {
+            Confidence::VerifiedInDocs => "docs",
+            Confidence::FromLibraryCode => "code",
+            Confidence::Unchecked => "open",
+        };
+        format!("**{kind}**: {}", evidence.checked_against)
+    });
+    line(text, &format!("| {name} | {what} | {source} |"));
+}
+
+fn key(preset: &Preset) -> String {
+    if preset.key_locations.is_empty() {
+        return "the body".to_owned();
+    }
+    let locations = match preset.key_mode {
+        KeyMode::All => codes(preset.key_locations, " + "),
+        KeyMode::First => codes(preset.key_locations, ", else "),
+    };
+    let body = if preset.bind_body { " + the body" } else { "" };
+    format!("{locations}{body}")
+}
+
+fn signed(preset: &Preset) -> &'static str {
+    let coverage = preset.verifier.coverage();
+    let covered = |location: &&str| coverage.covers(location);
+    let all = preset.key_locations.iter().all(covered);
+    let any = preset.key_locations.iter().any(covered);
+    match (all, any) {
+        (true, _) => "signed",
+        (false, true) => "signed in part",
+        (false, false) => "not signed",
+    }
+}
+
+fn signature(recipe: Recipe) -> String {
+    match recipe {
+        Recipe::Hmac {
+            header,
+            algorithm,
+            encoding,
+            prefix,
+        } => {
+            let encoding = match encoding {
+                Encoding::Hex => "hex",
+                Encoding::Base64 => "base64",
+            };
+            let hash = format!("{algorithm:?}").to_lowercase();
+            let behind = if prefix.is_empty() {
+                String::new()
+            } else {
+                format!(", behind {}", code(prefix))
+            };
+            format!(
+                "HMAC ({hash}) of the body in {}, {encoding}{behind}",
+                code(header)
+            )
+        }
+        Recipe::StandardWebhooks => {
+            "Standard Webhooks: id, time and body, HMAC-SHA256 or Ed25519; 300 s away at most"
+                .to_owned()
+        }
+        Recipe::Stripe => {
+            "HMAC-SHA256 (hex) of `{t}.{body}` in `stripe-signature`, which holds `t=` and `v1=`; \
+             300 s old at most"
+                .to_owned()
+        }
+        Recipe::Scheme { scheme } => scheme.summary().to_owned(),
+    }
+}
+
+fn retries(preset: &Preset) -> String {
+    let automatic = match preset.automatic_retry_window_seconds {
+        None => "how long is not known".to_owned(),
+        Some(0) => "never by itself".to_owned(),
+        Some(seconds) => format!("for {}", span(seconds)),
+    };
+    let times = preset.retry_schedule.iter();
+    let times: Vec<String> = times.map(|retry| span(retry.offset_seconds)).collect();
+    let times = if times.is_empty() {
+        String::new()
+    } else {
+        format!(" (after {})", times.join(", "))
+    };
+    let manual = preset
+        .manual_resend_window_seconds
+        .map_or(String::new(), |seconds| {
+            format!("; a person can resend for {}", span(seconds))
+        });
+    format!("{automatic}{times}{manual}")
+}
+
+fn asked(handshake: Handshake) -> &'static str {
+    match handshake {
+        Handshake::HubChallenge => {
+            "`GET` with `hub.challenge`, which is echoed if `hub.verify_token` is right"
+        }
+        Handshake::UrlVerification => "`url_verification`: its `challenge` is echoed as text",
+        Handshake::IntentToReceive => {
+            "intent to receive: 200 for a good signature, 401 for another, both without a body"
+        }
+        Handshake::UrlValidation => {
+            "`endpoint.url_validation`: `plainToken` is echoed beside its HMAC"
+        }
+    }
+}
+
+/// A span in the largest unit that fits it evenly.
+fn span(seconds: i64) -> String {
+    for (unit, name) in [(DAY, "d"), (3_600, "h"), (60, "min")] {
+        if seconds > 0 && seconds % unit == 0 {
+            return format!("{} {name}", seconds / unit);
+        }
+    }
+    format!("{seconds} s")
+}
+
+/// As GitHub names a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn codes(texts: &[&str], between: &str) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| code(text)).collect();
+    texts.join(between)
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn line(page: &mut String, text: &str) {
+    writeln!(page, "{text}").expect("a text takes every line");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_is_on_the_page() {
+        let page = page();
+        for preset in presets() {
+            let link = format!("(#{})", anchor(preset.display_name));
+            assert!(page.contains(&link), "{link}");
+            assert!(page.contains(&format!("\n## {}\n", preset.display_name)));
+        }
+    }
+
+    #[test]
+    fn spans_and_anchors_are_readable() {
+        assert_eq!(span(3 * DAY), "3 d");
+        assert_eq!(span(5_400), "90 min");
+        assert_eq!(span(99_305), "99305 s");
+        assert_eq!(
+            anchor("Meta (Facebook, WhatsApp)"),
+            "meta-facebook-whatsapp"
+        );
+    }
+
+    #[test]
+    fn k8_an_unsigned_key_says_so() {
+        let of = |id: &str| signed(presets().iter().find(|one| one.id == id).expect(id));
+        assert_eq!(of("stripe"), "signed");
+        assert_eq!(of("github"), "not signed");
+        assert_eq!(of("gitlab"), "signed in part");
+        assert_eq!(of("mailgun"), "not signed");
+    }
+}
