@@ -1,5 +1,5 @@
-//! The gateway under test: started on a store of its own, with a target for every kind of request,
-//! and with a memory of what was sent to each.
+//! The gateway under test: started on a store of its own, as one process or as several nodes, with a
+//! target for every kind of request, and with a memory of what was sent to each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,27 @@ pub(crate) const API_KEY: &str = "hl_bench_0123456789abcdef0123456789abcdef";
 /// The same holds for the secret of the verified sources.
 pub(crate) const SECRET: &str = "whsec-of-the-load-generator";
 
+/// The key with which its nodes seal those: 32 bytes.
+const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// Where a gateway keeps what it is sent.
+#[derive(Clone, Copy)]
+pub(crate) enum Store<'a> {
+    /// In a directory of its own.
+    Directory,
+    /// In a database, as so many nodes that share it.
+    Shared {
+        /// The database's URL.
+        url: &'a str,
+        /// How many nodes.
+        nodes: usize,
+    },
+}
+
 /// A gateway, its store, and what it was told.
 pub(crate) struct Gateway {
-    // Fields end in this order: the process first, then its directory.
-    server: Server,
+    // Fields end in this order: the processes first, then their directory.
+    nodes: Vec<Server>,
     directory: TempDir,
     targets: Vec<(Target, Request)>,
     sent: Vec<(Target, u64)>,
@@ -31,30 +48,34 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts it on an empty store and sets up every target.
-    pub(crate) fn start(binary: &Path, work_dir: &Path, sink: &Sink) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        binary: &Path,
+        work_dir: &Path,
+        sink: &Sink,
+        store: Store<'_>,
+    ) -> Result<Self, Failure> {
         sink.forget();
         let directory = tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(work_dir)?;
-        let server = Server::start(
-            Command::new(binary)
-                .args(["serve", "--listen", "127.0.0.1:0", "--dev", "--data-dir"])
-                .arg(directory.path().join("store"))
-                .current_dir(directory.path())
-                .env("HOOKLATCH_API_KEY", API_KEY),
-        )?;
+        let first = Server::start(&mut command(binary, directory.path(), store))?;
         let mut gateway = Self {
-            server,
-            directory,
+            nodes: vec![first],
             targets: Vec::new(),
             sent: Target::ALL.map(|t| (t, 0)).into(),
+            directory,
         };
         gateway.set_up(sink).map_err(|failure| {
             format!(
                 "{failure}\nThe gateway's last words:\n{}",
-                gateway.server.last_words()
+                gateway.nodes[0].last_words()
             )
         })?;
+        // The others find everything set up, and so need not hear of it.
+        for _ in 1..store.nodes() {
+            let mut node = command(binary, gateway.directory.path(), store);
+            gateway.nodes.push(Server::start(&mut node)?);
+        }
         Ok(gateway)
     }
 
@@ -100,12 +121,12 @@ impl Gateway {
     }
 
     fn post(&self, path: &str, resource: &Value) -> Result<Value, Failure> {
-        api::post(self.server.address, API_KEY, path, resource)
+        api::post(self.nodes[0].address, API_KEY, path, resource)
     }
 
-    /// The process.
-    pub(crate) fn server(&self) -> &Server {
-        &self.server
+    /// Its processes.
+    pub(crate) fn nodes(&self) -> &[Server] {
+        &self.nodes
     }
 
     /// The request of every message to that target.
@@ -136,6 +157,35 @@ impl Gateway {
     pub(crate) fn store_bytes(&self) -> Result<u64, Failure> {
         Ok(bytes_below(&self.directory.path().join("store"))?)
     }
+}
+
+impl Store<'_> {
+    fn nodes(self) -> usize {
+        match self {
+            Self::Directory => 1,
+            Self::Shared { nodes, .. } => nodes,
+        }
+    }
+}
+
+fn command(binary: &Path, directory: &Path, store: Store<'_>) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--dev"])
+        .current_dir(directory)
+        // Whoever measures may have a gateway of his own.
+        .env_remove("HOOKLATCH_CONFIG")
+        .env_remove("HOOKLATCH_DATA_DIR")
+        .env_remove("HOOKLATCH_DATABASE_URL")
+        .env_remove("HOOKLATCH_DATABASE_URL_FILE")
+        .env("HOOKLATCH_API_KEY", API_KEY);
+    match store {
+        Store::Directory => command.arg("--data-dir").arg(directory.join("store")),
+        Store::Shared { url, .. } => command
+            .env("HOOKLATCH_DATABASE_URL", url)
+            .env("HOOKLATCH_ENCRYPTION_KEY", ENCRYPTION_KEY),
+    };
+    command
 }
 
 /// The path of a URL: the address may be another than the one that is dialled.

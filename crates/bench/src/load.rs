@@ -23,8 +23,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// What is to be sent, and for how long.
 #[derive(Clone)]
 pub(crate) struct Load {
-    /// To whom.
-    pub address: SocketAddr,
+    /// To whom; the connections take turns.
+    pub addresses: Vec<SocketAddr>,
     /// Over how many connections.
     pub connections: u16,
     /// The request of every message.
@@ -37,6 +37,17 @@ pub(crate) struct Load {
     pub count_from: Instant,
     /// No request is sent after that, and no answer that comes later is measured.
     pub until: Instant,
+    /// How much is remembered of each answer.
+    pub memory: Memory,
+}
+
+/// How much is remembered of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Counts alone.
+    Counts,
+    /// When each one came, too.
+    Each,
 }
 
 /// Which messages a load consists of.
@@ -66,6 +77,8 @@ pub(crate) struct Outcome {
     pub sent: u64,
     /// How they were answered, warm-up included.
     pub answers: Answers,
+    /// When the measured answers came and how long they took, where that was to be remembered.
+    pub each: Vec<(Instant, Duration)>,
 }
 
 /// Answers, by what they say.
@@ -91,13 +104,15 @@ async fn send_all(load: Load) -> Result<Outcome, Failure> {
     let sent = Arc::new(AtomicU64::new(0));
     let deadline = tokio::time::Instant::from_std(load.until) + SILENCE_MAX;
     let mut connections = JoinSet::new();
-    for _ in 0..load.connections {
-        connections.spawn(Connection::new(load.clone(), Arc::clone(&sent)).run());
+    for number in 0..usize::from(load.connections) {
+        let address = load.addresses[number % load.addresses.len()];
+        connections.spawn(Connection::new(load.clone(), Arc::clone(&sent)).run(address));
     }
     let mut outcome = Outcome {
         latencies: Histogram::new(),
         sent: 0,
         answers: Answers::default(),
+        each: Vec::new(),
     };
     let joined = tokio::time::timeout_at(deadline, async {
         while let Some(connection) = connections.join_next().await {
@@ -118,6 +133,7 @@ impl Outcome {
         self.answers.accepted += connection.answers.accepted;
         self.answers.replayed += connection.answers.replayed;
         self.answers.refused += connection.answers.refused;
+        self.each.extend_from_slice(&connection.each);
     }
 }
 
@@ -126,6 +142,7 @@ struct Connection {
     sent: Arc<AtomicU64>,
     latencies: Histogram,
     answers: Answers,
+    each: Vec<(Instant, Duration)>,
 }
 
 enum Answer {
@@ -141,11 +158,12 @@ impl Connection {
             sent,
             latencies: Histogram::new(),
             answers: Answers::default(),
+            each: Vec::new(),
         }
     }
 
-    async fn run(mut self) -> Result<Self, Failure> {
-        let mut stream = TcpStream::connect(self.load.address).await?;
+    async fn run(mut self, address: SocketAddr) -> Result<Self, Failure> {
+        let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let mut buffer = vec![0; ANSWER_BYTES_MAX];
         let mut started = Instant::now();
@@ -177,6 +195,9 @@ impl Connection {
         }
         if measured {
             self.latencies.add(finished - started);
+            if self.load.memory == Memory::Each {
+                self.each.push((finished, finished - started));
+            }
         }
     }
 }
@@ -241,13 +262,14 @@ mod tests {
     fn load(address: SocketAddr, requests_max: u64) -> Load {
         let now = Instant::now();
         Load {
-            address,
+            addresses: vec![address],
             connections: 1,
             request: Request::ingest("/", None),
             numbers: Numbers::From(0),
             requests_max,
             count_from: now,
             until: now + Duration::from_secs(60),
+            memory: Memory::Each,
         }
     }
 
@@ -269,6 +291,16 @@ mod tests {
         );
         assert_eq!(outcome.sent, 3);
         assert_eq!(outcome.latencies.count(), 2);
+        assert_eq!(outcome.each.len(), 2);
+    }
+
+    #[test]
+    fn connections_take_turns_at_the_addresses() {
+        let answer: &[&str] = &["HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"];
+        let mut load = load(server(answer), 2);
+        load.addresses.push(server(answer));
+        load.connections = 2;
+        assert_eq!(run(load).unwrap().answers.accepted, 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod api;
 mod child;
+mod database;
 mod floor;
 mod gateway;
 mod head;
@@ -19,6 +20,7 @@ mod report;
 mod request;
 mod run;
 mod scenario;
+mod shared;
 mod sink;
 
 use std::error::Error;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let done = match role {
         None => run::run(&options),
         Some(Role::Floor) => floor::serve().map(|()| ExitCode::SUCCESS),
+        Some(Role::DropHistory) => shared::dropping::be_a_node().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|failure| {
         eprintln!("bench: {failure}");

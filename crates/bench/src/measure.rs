@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::child::Server;
+use crate::database::{Counters, Database, PerMessage};
 use crate::load::{self, Answers, Load, Numbers, Outcome};
 use crate::process::{self, Memory, Usage};
 use crate::request::Request;
@@ -25,8 +26,10 @@ const KIBIBYTE: f64 = 1_024.0;
 
 /// What is sent to whom, and how.
 pub(crate) struct Subject<'a> {
-    /// The server under test.
-    pub server: &'a Server,
+    /// The server under test, or the nodes that share its store.
+    pub servers: &'a [Server],
+    /// The database that they share, if they do.
+    pub database: Option<&'a Database>,
     /// The request of every message.
     pub request: Request,
     /// Which messages.
@@ -67,6 +70,9 @@ pub(crate) struct Figures {
     pub memory: Memory,
     /// What went on to the sink.
     pub deliveries: Option<Deliveries>,
+    /// What it cost gateway and database, where nodes share one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<PerMessage>,
     /// Requests, warm-up included.
     pub sent: u64,
     /// Answers that are not 2xx, warm-up included.
@@ -100,6 +106,7 @@ struct Snapshot {
     server: Usage,
     ours: Usage,
     received: Received,
+    database: Option<Counters>,
 }
 
 impl Subject<'_> {
@@ -111,15 +118,19 @@ impl Subject<'_> {
         if answered == 0 {
             return Err(format!("nothing was accepted: {:?}", outcome.answers).into());
         }
-        let deliveries = match (self.sink, arrivals) {
-            (Some(sink), Arrivals::Unique) => {
-                let accepted = outcome.answers.accepted;
-                drain(sink, start.received.messages + accepted);
-                let end = self.snapshot()?;
-                Some(Deliveries::between(&start, &from, &to, &end, accepted))
-            }
-            (None, _) | (Some(_), Arrivals::Known) => None,
-        };
+        let accepted = outcome.answers.accepted;
+        let delivering = self.sink.filter(|_| arrivals == Arrivals::Unique);
+        if let Some(sink) = delivering {
+            drain(sink, start.received.messages + accepted);
+        }
+        let end = self.snapshot()?;
+        let deliveries =
+            delivering.map(|_| Deliveries::between(&start, &from, &to, &end, accepted));
+        let messages = accepted + outcome.answers.replayed;
+        let database = start.database.zip(end.database).map(|(before, after)| {
+            let gateway = end.server - start.server;
+            PerMessage::between(&before, &after, gateway, messages)
+        });
         let each = answered as f64;
         let (server, ours) = (to.server - from.server, to.ours - from.ours);
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
@@ -131,14 +142,34 @@ impl Subject<'_> {
             cpu_ms: server.cpu_ms / each,
             load_cpu_ms: ours.cpu_ms / each,
             written_kib: server.written_bytes / KIBIBYTE / each,
-            memory: process::memory(self.server.process_id())?,
+            memory: memory_of(self.servers)?,
             deliveries,
+            database,
             sent: outcome.sent,
             refused: outcome.answers.refused,
             mistaken: match arrivals {
                 Arrivals::Unique => outcome.answers.replayed,
                 Arrivals::Known => outcome.answers.accepted,
             },
+        })
+    }
+
+    /// Sends for so long, and answers when each answer came and how long it took. `beside` is
+    /// done meanwhile.
+    pub(crate) fn watch<T>(
+        &self,
+        extent: Extent,
+        beside: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<(Outcome, T), Failure> {
+        let count_from = Instant::now() + extent.warm_up;
+        let mut load = self.to_load(u64::MAX, count_from, count_from + extent.measured);
+        load.memory = load::Memory::Each;
+        thread::scope(|scope| {
+            let loading = scope.spawn(|| load::run(load));
+            sleep_until(count_from);
+            let done = beside();
+            let outcome = loading.join().expect("the load generator does not panic")?;
+            Ok((outcome, done?))
         })
     }
 
@@ -167,9 +198,10 @@ impl Subject<'_> {
     fn snapshot(&self) -> Result<Snapshot, Failure> {
         Ok(Snapshot {
             at: Instant::now(),
-            server: process::usage(self.server.process_id())?,
+            server: usage_of(self.servers)?,
             ours: process::usage(std::process::id())?,
             received: self.sink.map(Sink::received).unwrap_or_default(),
+            database: self.database.map(Database::counters).transpose()?,
         })
     }
 
@@ -191,15 +223,26 @@ impl Subject<'_> {
 
     fn to_load(&self, requests_max: u64, count_from: Instant, until: Instant) -> Load {
         Load {
-            address: self.server.address,
+            addresses: self.servers.iter().map(|server| server.address).collect(),
             connections: self.connections,
             request: self.request.clone(),
             numbers: self.numbers,
             requests_max,
             count_from,
             until,
+            memory: load::Memory::Counts,
         }
     }
+}
+
+fn usage_of(servers: &[Server]) -> Result<Usage, Failure> {
+    let usages = servers.iter();
+    usages.map(|it| process::usage(it.process_id())).sum()
+}
+
+fn memory_of(servers: &[Server]) -> Result<Memory, Failure> {
+    let memories = servers.iter();
+    memories.map(|it| process::memory(it.process_id())).sum()
 }
 
 impl Deliveries {
@@ -265,6 +308,7 @@ mod tests {
             },
             ours: Usage::default(),
             received,
+            database: None,
         }
     }
 

@@ -11,7 +11,10 @@ const EXAMPLES: &str = "\
 Example:
   cargo xtask bench                                     everything, in about ten minutes
   cargo xtask bench --fill 0 --seconds 2                a first impression, on an empty store
-  cargo xtask bench --scenario send --connections 64    one row";
+  cargo xtask bench --scenario send --connections 64    one row
+  cargo xtask bench --postgres --fill-claims 5000000    one node and three that share a PostgreSQL
+
+The last one starts a PostgreSQL in a temporary directory; --database-url takes one that is there.";
 
 /// Measures hooklatch beside a bare server, and prints a table.
 #[derive(Parser)]
@@ -32,6 +35,9 @@ pub(crate) enum Role {
     /// That bare server
     #[command(hide = true)]
     Floor,
+    /// A node that drops old history
+    #[command(hide = true)]
+    DropHistory,
 }
 
 /// The options of a run.
@@ -62,6 +68,29 @@ pub(crate) struct Options {
         value_enum
     )]
     pub scenarios: Vec<Scenario>,
+
+    /// Measure nodes that share a PostgreSQL, which is started for this
+    #[arg(long)]
+    pub postgres: bool,
+
+    /// Measure nodes that share this PostgreSQL: databases of its own are made beside the one that is
+    /// named, and dropped again; spoken to without TLS
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HOOKLATCH_BENCH_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+
+    /// How many nodes share it
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,3", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub nodes: Vec<u8>,
+
+    /// With how many claims the ledger in it is filled before it is measured again, and a day of
+    /// history dropped under load; 0 leaves that part out
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    pub fill_claims: u64,
 
     /// The gateway to measure [default: `hooklatch` beside this program]
     #[arg(long, value_name = "PATH")]

@@ -88,7 +88,7 @@ pub(crate) fn print(report: &Report, json: bool) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&to_json(report)?)?);
         return Ok(());
     }
-    print_machine(report);
+    print_machine(&report.machine, report.seconds);
     print_floors(&report.floors);
     for phase in &report.phases {
         print_phase(report, phase);
@@ -111,19 +111,20 @@ fn to_json(report: &Report) -> Result<serde_json::Value, Failure> {
     Ok(json)
 }
 
-fn print_machine(report: &Report) {
-    let machine = &report.machine;
+/// Prints what it was measured on, and how long each row was.
+pub(crate) fn print_machine(machine: &Machine, seconds: u64) {
     println!(
         "{} cores of {}, {} MiB, Linux {}",
         machine.cores, machine.processor, machine.memory_mib, machine.kernel
     );
     println!(
-        "append of 4 KiB and sync: p50 {:.3} ms, p99 {:.3} ms; each row {} s; payloads of 1 KiB",
-        machine.sync_p50_ms, machine.sync_p99_ms, report.seconds
+        "append of 4 KiB and sync: p50 {:.3} ms, p99 {:.3} ms; each row {seconds} s; payloads of 1 KiB",
+        machine.sync_p50_ms, machine.sync_p99_ms
     );
 }
 
-fn print_floors(floors: &[Floor]) {
+/// Prints what the bare server did.
+pub(crate) fn print_floors(floors: &[Floor]) {
     println!("\nThe floor: a bare hyper server that reads and answers the same requests");
     let mut table = new_table(&ANSWER_COLUMNS);
     for floor in floors {
@@ -174,7 +175,8 @@ fn print_deliveries(phase: &Phase) {
     }
     let mut table = new_table(&DELIVERY_COLUMNS);
     for (row, deliveries) in rows {
-        table.add_row(delivery_cells(row, deliveries));
+        let name = row.scenario.name();
+        table.add_row(delivery_cells(name, row.connections, deliveries));
     }
     println!("{table}");
 }
@@ -211,7 +213,8 @@ fn answer_cells(name: String, connections: u16, figures: &Figures, share: f64) -
     ]
 }
 
-const DELIVERY_COLUMNS: [&str; 9] = [
+/// The columns of deliveries.
+pub(crate) const DELIVERY_COLUMNS: [&str; 9] = [
     "deliveries",
     "conns",
     "messages",
@@ -223,10 +226,15 @@ const DELIVERY_COLUMNS: [&str; 9] = [
     "missing",
 ];
 
-fn delivery_cells(row: &Row, deliveries: &Deliveries) -> Vec<String> {
+/// What stands in them.
+pub(crate) fn delivery_cells(
+    name: String,
+    connections: u16,
+    deliveries: &Deliveries,
+) -> Vec<String> {
     vec![
-        row.scenario.name(),
-        row.connections.to_string(),
+        name,
+        connections.to_string(),
         deliveries.messages.to_string(),
         format!("{:.0}", deliveries.under_load_per_second),
         deliveries
@@ -244,7 +252,7 @@ fn share(row: &Row, floor: &Floor) -> f64 {
 }
 
 /// Numbers to the right, under their heading.
-fn new_table(columns: &[&str]) -> Table {
+pub(crate) fn new_table(columns: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(columns);
     for column in table.column_iter_mut().skip(1) {
@@ -271,6 +279,7 @@ mod tests {
                 peak_mib: 30.0,
             },
             deliveries: None,
+            database: None,
             sent: 10,
             refused: 0,
             mistaken: 0,
@@ -338,7 +347,7 @@ mod tests {
             missing: 0,
         };
         assert_eq!(
-            delivery_cells(row, &deliveries).len(),
+            delivery_cells(row.scenario.name(), 64, &deliveries).len(),
             DELIVERY_COLUMNS.len()
         );
     }

@@ -9,7 +9,8 @@ use clap::ValueEnum;
 
 use crate::Failure;
 use crate::child::Server;
-use crate::gateway::{API_KEY, Gateway, SECRET};
+use crate::database::Database;
+use crate::gateway::{API_KEY, Gateway, SECRET, Store};
 use crate::load::Numbers;
 use crate::machine::Machine;
 use crate::measure::{Extent, Figures, Subject};
@@ -18,6 +19,7 @@ use crate::process;
 use crate::report::{self, Filling, Floor, Phase, Report, Row};
 use crate::request::Request;
 use crate::scenario::{Arrivals, Scenario, Shape, Target};
+use crate::shared;
 use crate::sink::Sink;
 
 /// So many messages must be known before duplicates of them are measured.
@@ -28,13 +30,19 @@ const FILLING_CONNECTIONS: u16 = 64;
 
 /// Measures, prints, and fails if anything went wrong on the way.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
+    if let Some(url) = &options.database_url {
+        return shared::run(options, url);
+    }
+    if options.postgres {
+        return Err("--postgres is for `cargo xtask bench`, which starts one".into());
+    }
     let bench = Bench::new(options)?;
     // One that does not start, or takes no configuration, is known now rather than after each row.
-    drop(Gateway::start(&bench.binary, &bench.work_dir, &bench.sink)?);
+    drop(bench.start()?);
     let mut report = Report {
         machine: Machine::describe(&bench.work_dir)?,
         seconds: options.seconds,
-        floors: bench.floors()?,
+        floors: floors(&bench)?,
         phases: Vec::new(),
         failures: Vec::new(),
     };
@@ -54,17 +62,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     })
 }
 
-struct Bench {
-    binary: PathBuf,
-    work_dir: PathBuf,
-    sink: Sink,
-    scenarios: Vec<Scenario>,
-    connections: Vec<u16>,
+/// What is measured, where, and with what.
+pub(crate) struct Bench {
+    pub binary: PathBuf,
+    pub work_dir: PathBuf,
+    pub sink: Sink,
+    pub scenarios: Vec<Scenario>,
+    pub connections: Vec<u16>,
     extent: Extent,
 }
 
 impl Bench {
-    fn new(options: &Options) -> Result<Self, Failure> {
+    /// Looks whether everything is there.
+    pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
         let here = std::env::current_exe()?;
         let binary = match &options.server_binary {
             Some(path) => path
@@ -101,8 +111,12 @@ impl Bench {
         })
     }
 
+    fn start(&self) -> Result<Gateway, Failure> {
+        Gateway::start(&self.binary, &self.work_dir, &self.sink, Store::Directory)
+    }
+
     /// Every row of the tables: scenario and connections.
-    fn rows(&self) -> impl Iterator<Item = (Scenario, u16)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (Scenario, u16)> {
         self.scenarios.iter().flat_map(|scenario| {
             self.connections
                 .iter()
@@ -110,42 +124,12 @@ impl Bench {
         })
     }
 
-    fn floors(&self) -> Result<Vec<Floor>, Failure> {
-        let server = Server::start(Command::new(std::env::current_exe()?).arg("floor"))?;
-        let mut floors = Vec::new();
-        for shape in Shape::ALL {
-            if !self
-                .scenarios
-                .iter()
-                .any(|scenario| scenario.target().shape() == shape)
-            {
-                continue;
-            }
-            for connections in self.connections.iter().copied() {
-                progress(shape.floor_name(), connections);
-                let subject = Subject {
-                    server: &server,
-                    request: floor_request(shape),
-                    numbers: Numbers::From(0),
-                    connections,
-                    sink: None,
-                };
-                let figures = subject.measure(Arrivals::Unique, self.extent)?;
-                floors.push(Floor {
-                    shape,
-                    connections,
-                    figures,
-                });
-            }
-        }
-        Ok(floors)
-    }
-
     fn empty_stores(&self, failures: &mut Vec<String>) -> Phase {
         let mut rows = Vec::new();
         for (scenario, connections) in self.rows() {
             progress(&format!("empty store, {}", scenario.name()), connections);
-            let row = Gateway::start(&self.binary, &self.work_dir, &self.sink)
+            let row = self
+                .start()
                 .and_then(|mut gateway| self.row(&mut gateway, scenario, connections));
             note(row, scenario, connections, &mut rows, failures);
         }
@@ -156,7 +140,7 @@ impl Bench {
     }
 
     fn filled_store(&self, messages: u64, failures: &mut Vec<String>) -> Result<Phase, Failure> {
-        let mut gateway = Gateway::start(&self.binary, &self.work_dir, &self.sink)?;
+        let mut gateway = self.start()?;
         let started = Instant::now();
         while gateway.messages() < messages {
             let part = FILLING_PART.min(messages - gateway.messages());
@@ -187,6 +171,22 @@ impl Bench {
         scenario: Scenario,
         connections: u16,
     ) -> Result<Row, Failure> {
+        let figures = self.figures(gateway, None, scenario, connections)?;
+        Ok(Row {
+            scenario,
+            connections,
+            figures,
+        })
+    }
+
+    /// Measures one row.
+    pub(crate) fn figures(
+        &self,
+        gateway: &mut Gateway,
+        database: Option<&Database>,
+        scenario: Scenario,
+        connections: u16,
+    ) -> Result<Figures, Failure> {
         let target = scenario.target();
         let numbers = match scenario.arrivals() {
             Arrivals::Unique => Numbers::From(gateway.sent(target)),
@@ -196,19 +196,16 @@ impl Bench {
                 Numbers::Below(gateway.sent(target))
             }
         };
-        let subject = self.subject(gateway, target, numbers, connections);
+        let subject = self.subject(gateway, database, target, numbers, connections);
         let figures = subject.measure(scenario.arrivals(), self.extent)?;
         if scenario.arrivals() == Arrivals::Unique {
             gateway.add_sent(target, figures.sent);
         }
-        Ok(Row {
-            scenario,
-            connections,
-            figures,
-        })
+        Ok(figures)
     }
 
-    fn fill(
+    /// Sends so many messages, and waits until they have arrived.
+    pub(crate) fn fill(
         &self,
         gateway: &mut Gateway,
         target: Target,
@@ -216,27 +213,60 @@ impl Bench {
         connections: u16,
     ) -> Result<(), Failure> {
         let numbers = Numbers::From(gateway.sent(target));
-        self.subject(gateway, target, numbers, connections)
+        self.subject(gateway, None, target, numbers, connections)
             .fill(messages)?;
         gateway.add_sent(target, messages);
         Ok(())
     }
 
-    fn subject<'a>(
+    /// What is sent to a gateway, and how.
+    pub(crate) fn subject<'a>(
         &'a self,
         gateway: &'a Gateway,
+        database: Option<&'a Database>,
         target: Target,
         numbers: Numbers,
         connections: u16,
     ) -> Subject<'a> {
         Subject {
-            server: gateway.server(),
+            servers: gateway.nodes(),
+            database,
             request: gateway.request(target),
             numbers,
             connections,
             sink: target.delivers().then_some(&self.sink),
         }
     }
+}
+
+/// What a bare server does with requests like those of the rows.
+pub(crate) fn floors(bench: &Bench) -> Result<Vec<Floor>, Failure> {
+    let server = Server::start(Command::new(std::env::current_exe()?).arg("floor"))?;
+    let mut floors = Vec::new();
+    for shape in Shape::ALL {
+        let mut scenarios = bench.scenarios.iter();
+        if !scenarios.any(|scenario| scenario.target().shape() == shape) {
+            continue;
+        }
+        for connections in bench.connections.iter().copied() {
+            progress(shape.floor_name(), connections);
+            let subject = Subject {
+                servers: std::slice::from_ref(&server),
+                database: None,
+                request: floor_request(shape),
+                numbers: Numbers::From(0),
+                connections,
+                sink: None,
+            };
+            let figures = subject.measure(Arrivals::Unique, bench.extent)?;
+            floors.push(Floor {
+                shape,
+                connections,
+                figures,
+            });
+        }
+    }
+    Ok(floors)
 }
 
 /// As long as those that the gateway gets.
@@ -256,7 +286,7 @@ fn filling_of(gateway: &Gateway, took: Duration) -> Result<Filling, Failure> {
         end_to_end_per_second: messages as f64 / took.as_secs_f64(),
         store_mib: store_bytes as f64 / (1_024.0 * 1_024.0),
         bytes_per_message: store_bytes as f64 / messages as f64,
-        memory: process::memory(gateway.server().process_id())?,
+        memory: process::memory(gateway.nodes()[0].process_id())?,
     })
 }
 
@@ -278,7 +308,8 @@ fn note(
     }
 }
 
-fn faults(figures: &Figures) -> impl Iterator<Item = String> {
+/// What is wrong with figures.
+pub(crate) fn faults(figures: &Figures) -> impl Iterator<Item = String> {
     let missing = figures
         .deliveries
         .as_ref()
@@ -296,6 +327,7 @@ fn faults(figures: &Figures) -> impl Iterator<Item = String> {
     .map(|(count, what)| format!("{count} {what}"))
 }
 
-fn progress(what: &str, connections: u16) {
+/// Says what is being measured.
+pub(crate) fn progress(what: &str, connections: u16) {
     eprintln!("measuring: {what}, connections: {connections}");
 }

@@ -15,8 +15,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::fault::Fault;
 use crate::url::DatabaseUrl;
 
-/// For how long a connection may be in the making.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// For how long one address is tried, before the next one is.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);
+/// For how long a connection may be in the making, whatever the number of addresses.
+pub(crate) const CONNECT_PATIENCE: Duration = Duration::from_secs(9);
 /// After so long without an answer to what was sent, the network is taken to be cut.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -46,7 +48,7 @@ impl Connector {
     pub(crate) fn new(url: &DatabaseUrl) -> Result<Self, String> {
         let mut config = url.config();
         config
-            .connect_timeout(CONNECT_PATIENCE)
+            .connect_timeout(ADDRESS_PATIENCE)
             .keepalives_idle(SILENCE_MAX)
             .keepalives_interval(Duration::from_secs(3))
             .keepalives_retries(3)

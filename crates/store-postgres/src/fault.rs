@@ -56,6 +56,11 @@ impl Fault {
         Self::Lost(why.into())
     }
 
+    /// Whether the others of a batch may do better without one of them.
+    pub(crate) fn may_be_of_one_task(&self) -> bool {
+        matches!(self.remedy(), Remedy::Alone | Remedy::Again)
+    }
+
     /// What to do about it.
     pub(crate) fn remedy(&self) -> Remedy {
         match self {

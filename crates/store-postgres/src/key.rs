@@ -26,7 +26,7 @@ impl Key {
     /// chance only wait for each other.
     pub(crate) fn lock(self) -> i64 {
         let [bytes @ .., _, _, _, _, _, _, _, _] = self.0;
-        // Locks of our own have the sign bit clear.
+        // Locks of our own have the sign bit clear; those of keys have it set.
         i64::from_be_bytes(bytes) | i64::MIN
     }
 }

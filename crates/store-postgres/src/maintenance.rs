@@ -138,8 +138,8 @@ pub(crate) async fn sweep_step(
 }
 
 /// Tells other nodes now and then that something may be due.
-pub(crate) async fn say(pool: Pool, memory: Arc<Memory>, stop: CancellationToken) {
-    let sql = format!("NOTIFY {WORK}");
+pub(crate) async fn say(pool: Pool, memory: Arc<Memory>, name: String, stop: CancellationToken) {
+    let sql = format!("NOTIFY {WORK}, '{name}'");
     loop {
         tokio::select! {
             () = tokio::time::sleep(SAID_EVERY) => {}

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hooklatch_core::delivery::Lane;
 use hooklatch_core::ids::MessageId;
 use hooklatch_core::message::Parcel;
 use hooklatch_core::time::Timestamp;
@@ -34,6 +35,9 @@ pub(crate) struct Memory {
 /// What may be due, and what is needed to send it.
 struct Due {
     lanes: Lanes,
+    /// How often something was put into a lane, and how often that had been when it last was.
+    put: u64,
+    put_into: HashMap<Lane, u64>,
     parcels: ParcelCache,
     answered: Answered,
 }
@@ -55,6 +59,8 @@ impl Memory {
             partitions: AtomicI64::new(i64::MIN),
             due: Mutex::new(Due {
                 lanes: Lanes::default(),
+                put: 0,
+                put_into: HashMap::new(),
                 parcels: ParcelCache::new(cache_bytes_max),
                 answered: Answered::default(),
             }),
@@ -93,13 +99,43 @@ impl Memory {
         {
             let mut memory = self.due();
             for change in changes {
-                appeared |= matches!(change, LaneChange::Due(..));
+                if let LaneChange::Due(lane, _) = change {
+                    appeared = true;
+                    memory.put += 1;
+                    let put = memory.put;
+                    memory.put_into.insert(*lane, put);
+                }
                 memory.lanes.apply(*change);
             }
         }
         if appeared {
             self.to_say.store(true, Ordering::Relaxed);
             wake(&self.wakes);
+        }
+    }
+
+    /// How much this node has put into lanes so far.
+    pub(crate) fn put(&self) -> u64 {
+        self.due().put
+    }
+
+    /// Takes over what a pass saw of lanes that began when `seen` had been put into them: what was
+    /// put into one since, the pass may have missed.
+    pub(crate) fn looked(&self, changes: &[LaneChange], seen: u64) {
+        let mut memory = self.due();
+        for change in changes {
+            match change {
+                LaneChange::Known(lane, at) => {
+                    if memory.put_into.get(lane).is_some_and(|put| *put > seen) {
+                        let due = at.map(|at| LaneChange::Due(*lane, at));
+                        due.into_iter().for_each(|due| memory.lanes.apply(due));
+                    } else {
+                        memory.put_into.remove(lane);
+                        memory.lanes.apply(*change);
+                    }
+                }
+                LaneChange::Due(..) | LaneChange::Served(_) => memory.lanes.apply(*change),
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hooklatch_core::ids::{Mint, NodeSlot};
 use hooklatch_store::Wake;
@@ -67,6 +67,8 @@ pub(crate) fn wake(wakes: &Wakes) {
 pub(crate) struct Node {
     /// How to connect.
     pub connector: Connector,
+    /// What it signs with.
+    pub name: String,
     /// The numbers.
     pub numbers: Arc<Numbers>,
     /// Called when something may be due.
@@ -85,6 +87,7 @@ impl Node {
         tokio::spawn(async move {
             let mut pause = PAUSES.0;
             loop {
+                let began = Instant::now();
                 let ended = tokio::select! {
                     ended = self.live(&up) => ended,
                     () = self.stop.cancelled() => return,
@@ -100,7 +103,11 @@ impl Node {
                     () = tokio::time::sleep(pause) => {}
                     () = self.stop.cancelled() => return,
                 }
-                pause = (pause * 2).min(PAUSES.1);
+                pause = if began.elapsed() > PAUSES.1 * 2 {
+                    PAUSES.0
+                } else {
+                    (pause * 2).min(PAUSES.1)
+                };
             }
         });
         let came = first.wait_for(Option::is_some).await;
@@ -157,6 +164,8 @@ impl Node {
                 Some(Ok(AsyncMessage::Notification(said))) if said.channel() == CHANGE => {
                     wake(&self.change);
                 }
+                // One's own voice says nothing new.
+                Some(Ok(AsyncMessage::Notification(said))) if said.payload() == self.name => {}
                 Some(Ok(AsyncMessage::Notification(_))) => wake(&self.work),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return error.into(),
@@ -190,7 +199,7 @@ async fn last_number(client: &Client) -> Result<i64, Fault> {
                    (SELECT MAX(id) FROM hooklatch.requests), \
                    (SELECT MAX(id) FROM hooklatch.attempts), \
                    (SELECT MAX(id) FROM hooklatch.deliveries_live), \
-                   (SELECT MAX(token) FROM hooklatch.deliveries_live), \
+                   (SELECT MAX(token) FROM hooklatch.deliveries_live WHERE status = 1), \
                    (SELECT MAX(id) FROM hooklatch.refused), \
                    (SELECT MAX(id) FROM hooklatch.audit), \
                    (SELECT MAX(number) FROM hooklatch.config), 0)";

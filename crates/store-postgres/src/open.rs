@@ -150,8 +150,10 @@ pub(crate) async fn open(
     let heard = Arc::clone(&memory);
     let heard: Wakes = Arc::new(Mutex::new(vec![Arc::new(move || heard.hear())]));
     let stop = CancellationToken::new();
+    let name = name_of_node(&connector).await?;
     let node = Node {
         connector: connector.clone(),
+        name: name.clone(),
         numbers,
         work: heard,
         change: Arc::clone(&wakes.1),
@@ -172,7 +174,7 @@ pub(crate) async fn open(
         stop,
     };
     make_partitions(&connector, &store.memory).await?;
-    start(&store, &connector, &options);
+    start(&store, &connector, &options, name);
     Ok(Arc::new(store))
 }
 
@@ -208,7 +210,18 @@ async fn make_partitions(connector: &Connector, memory: &Memory) -> Result<(), O
     Ok(())
 }
 
-fn start(store: &PostgresStore, connector: &Connector, options: &Options) {
+/// A name that no other node has.
+async fn name_of_node(connector: &Connector) -> Result<String, OpenError> {
+    let client = connector.connect().await.map_err(OpenError::unreachable)?;
+    let name = client
+        .query_one("SELECT gen_random_uuid()::text", &[])
+        .await;
+    Ok(name
+        .map_err(|error| OpenError::refused(error.into()))?
+        .get(0))
+}
+
+fn start(store: &PostgresStore, connector: &Connector, options: &Options, name: String) {
     for _ in 0..options.writers.max(1) {
         let job = Admitting {
             memory: Arc::clone(&store.memory),
@@ -231,6 +244,7 @@ fn start(store: &PostgresStore, connector: &Connector, options: &Options) {
     tokio::spawn(maintenance::say(
         store.pool.clone(),
         Arc::clone(&store.memory),
+        name,
         store.stop.clone(),
     ));
 }

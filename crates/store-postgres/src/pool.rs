@@ -9,7 +9,7 @@ use deadpool_postgres::{
 };
 use tokio_postgres::error::SqlState;
 
-use crate::connect::Connector;
+use crate::connect::{CONNECT_PATIENCE, Connector};
 use crate::fault::{Fault, Remedy};
 
 /// For how long somebody waits for a connection.
@@ -27,7 +27,7 @@ pub(crate) fn pool(connector: &Connector, connections: usize) -> Pool {
         .runtime(Runtime::Tokio1)
         .timeouts(Timeouts {
             wait: Some(PATIENCE),
-            create: Some(PATIENCE),
+            create: Some(CONNECT_PATIENCE),
             recycle: Some(PATIENCE),
         })
         .build()

@@ -10,6 +10,9 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::fault::Fault;
 
+/// A batch that has so many bytes takes no more tasks: it has to be written in time.
+const BATCH_BYTES: usize = 8 << 20;
+
 /// One thing to do in a batch, with whoever waits for it.
 pub(crate) struct Task<I, O> {
     /// What is asked.
@@ -122,13 +125,15 @@ impl<T> Queue<T> {
         if waiting.tasks.is_empty() {
             return (waiting.gate == Gate::Draining).then_some(None);
         }
-        let many = waiting.tasks.len().min(GROUP_COMMIT_MAX);
+        let mut taken = Vec::new();
         let mut freed = 0;
-        let taken = waiting.tasks.drain(..many).map(|(task, bytes)| {
+        while taken.len() < GROUP_COMMIT_MAX && freed < BATCH_BYTES {
+            let Some((task, bytes)) = waiting.tasks.pop_front() else {
+                break;
+            };
             freed += bytes;
-            task
-        });
-        let taken = taken.collect();
+            taken.push(task);
+        }
         waiting.bytes -= freed;
         waiting.busy += 1;
         let more = !waiting.tasks.is_empty();

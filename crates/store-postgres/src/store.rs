@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use hooklatch_core::admission::{Admission, Arrival, Refused};
@@ -26,6 +27,9 @@ use crate::open::{self, OpenError, Options};
 use crate::pool::transact;
 use crate::queue::{Queue, Task};
 use crate::url::DatabaseUrl;
+
+/// For how long somebody waits for what does not go in batches.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The shared store, as one of its nodes.
 pub struct PostgresStore {
@@ -76,8 +80,10 @@ impl PostgresStore {
             if stopped {
                 return Err(StoreError::Unavailable(None));
             }
+            let work = tokio::time::timeout(PATIENCE, work);
             match self.runtime.spawn(work).await {
-                Ok(done) => Ok(done?),
+                Ok(Ok(done)) => Ok(done?),
+                Ok(Err(_)) => Err(Fault::Unknown("the database does not answer".into()).into()),
                 Err(panic) => Err(StoreError::Unavailable(Some(Box::new(panic)))),
             }
         })
@@ -144,7 +150,9 @@ impl PostgresStore {
     }
 
     pub(crate) fn refuse_request(&self, refused: Refused) -> Answer<'_, RequestId> {
-        self.arrive(refused, 0, Arriving::Refuse)
+        let headers = refused.envelope.headers.iter();
+        let bytes = headers.map(|(name, value)| name.len() + value.len()).sum();
+        self.arrive(refused, bytes, Arriving::Refuse)
     }
 }
 

@@ -31,6 +31,9 @@ pub enum UrlError {
     /// It names no host.
     #[error("the database URL names no host: postgres://USER:PASSWORD@HOST:5432/DATABASE")]
     Host,
+    /// A password with an `@` in it cuts the URL in the wrong place.
+    #[error("write an @ in the user or password of the database URL as %40")]
+    At,
     /// `sslmode` is none of ours.
     #[error(
         "sslmode={0} is not offered: use disable, or verify-full (with sslrootcert=FILE for a \
@@ -64,6 +67,10 @@ impl DatabaseUrl {
         })?;
         if config.get_hosts().is_empty() {
             return Err(UrlError::Host);
+        }
+        // Half a password, which must not be taken for a name and shown as one.
+        if config.get_hosts().iter().any(has_at) {
+            return Err(UrlError::At);
         }
         config.ssl_mode(ssl_mode(taken.mode.as_deref(), &config)?);
         Ok(Self {
@@ -138,6 +145,14 @@ fn ssl_mode(asked: Option<&str>, config: &Config) -> Result<SslMode, UrlError> {
     }
 }
 
+fn has_at(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => name.contains('@'),
+        #[cfg(unix)]
+        Host::Unix(path) => path.to_string_lossy().contains('@'),
+    }
+}
+
 fn is_here(host: &Host) -> bool {
     match host {
         Host::Tcp(name) => {
@@ -203,6 +218,13 @@ mod tests {
             let error = DatabaseUrl::parse(text).unwrap_err();
             assert!(!error.to_string().contains("s3same"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_password_that_cuts_the_url_in_the_wrong_place_is_refused_and_not_shown() {
+        let error = DatabaseUrl::parse("postgres://me:p@ssw0rd@db.example/x").unwrap_err();
+        assert_eq!(error, UrlError::At);
+        assert!(!error.to_string().contains("ssw0rd"));
     }
 
     #[test]

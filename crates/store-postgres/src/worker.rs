@@ -16,6 +16,7 @@ use hooklatch_core::time::Timestamp;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
+use crate::clock::StoreClock;
 use crate::connect::Connector;
 use crate::fault::{Fault, Remedy};
 use crate::memory::{Memory, text_of};
@@ -82,19 +83,20 @@ impl<S> Link<S> {
         self.batch
     }
 
-    /// Begins a transaction: notes which batch this is. Answers the database's time in
-    /// milliseconds since 1970. Sent when first polled.
-    pub(crate) async fn begin(&self, batch: i64) -> Result<i64, Fault> {
+    /// Begins a transaction: notes which batch this is, and what time it is. Sent when first
+    /// polled.
+    pub(crate) async fn begin(&self, batch: i64, clock: &StoreClock) -> Result<Timestamp, Fault> {
         let writer = self.writer;
         let params: [&(dyn ToSql + Sync); 2] = [&writer, &batch];
-        let (begun, marked) = tokio::join!(
-            biased;
-            self.client.batch_execute("BEGIN"),
-            self.client.query_opt(&self.mark, &params),
-        );
+        let marked = async {
+            let row = self.client.query_opt(&self.mark, &params).await?;
+            let row = row.ok_or_else(|| Fault::lost("its row in `writers` is gone"))?;
+            // At once: what is waited for afterwards may take seconds.
+            Ok::<_, Fault>(clock.observe(row.try_get(0)?))
+        };
+        let (begun, now) = tokio::join!(biased; self.client.batch_execute("BEGIN"), marked);
         begun?;
-        let row = marked?.ok_or_else(|| Fault::lost("its row in `writers` is gone"))?;
-        Ok(row.try_get(0)?)
+        now
     }
 }
 
@@ -103,9 +105,9 @@ const MARK: &str = "UPDATE hooklatch.writers \
                     SET batch = $2, at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
                     WHERE id = $1 RETURNING at";
 
-/// How a worker's statements are planned: once, and always through an index row by row. A plan
-/// made for tables that were empty then must not read them whole when they are not.
-const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+/// How a worker's statements are planned: always through an index, row by row. A plan made for
+/// tables that were empty then must not read them whole when they are not.
+const PLANS: &str = "SET enable_seqscan = off; \
                      SET enable_bitmapscan = off; SET enable_hashjoin = off; \
                      SET enable_mergejoin = off";
 
@@ -160,6 +162,10 @@ impl<J: Job> Worker<J> {
             self.job.failed(tasks, &fault);
             return;
         }
+        // Without a slot nothing can be numbered; the connection is as good as it was.
+        if let Err(fault) = self.memory.numbers.with(|_| ()) {
+            return self.job.failed(tasks, &fault);
+        }
         self.together(link, tasks).await;
         *not_before = link.is_none().then(|| Instant::now() + PAUSE);
     }
@@ -168,19 +174,30 @@ impl<J: Job> Worker<J> {
     async fn together(&self, link: &mut Option<Link<J::Statements>>, mut tasks: Vec<J::Task>) {
         match self.persist(link, &mut tasks).await {
             Tried::Committed(decided) => self.job.committed(tasks, decided),
-            Tried::Failed(fault) if fault.remedy() == Remedy::Alone && tasks.len() > 1 => {
+            Tried::Failed(fault) if fault.may_be_of_one_task() && tasks.len() > 1 => {
                 tracing::warn!(%fault, "a batch was rolled back; doing its tasks one by one");
-                for task in tasks {
-                    let mut alone = vec![task];
-                    match self.persist(link, &mut alone).await {
-                        Tried::Committed(decided) => self.job.committed(alone, decided),
-                        Tried::Failed(fault) => self.job.failed(alone, &fault),
-                    }
-                }
+                self.one_by_one(link, tasks).await;
             }
             Tried::Failed(fault) => {
                 tracing::warn!(%fault, tasks = tasks.len(), "a batch failed");
                 self.job.failed(tasks, &fault);
+            }
+        }
+    }
+
+    async fn one_by_one(&self, link: &mut Option<Link<J::Statements>>, tasks: Vec<J::Task>) {
+        let mut tasks = tasks.into_iter();
+        while let Some(task) = tasks.next() {
+            let mut alone = vec![task];
+            match self.persist(link, &mut alone).await {
+                Tried::Committed(decided) => self.job.committed(alone, decided),
+                Tried::Failed(fault) => {
+                    self.job.failed(alone, &fault);
+                    if fault.remedy() == Remedy::Reconnect {
+                        // The others need not find that out one after the other.
+                        return self.job.failed(tasks.collect(), &fault);
+                    }
+                }
             }
         }
     }
@@ -245,6 +262,10 @@ impl<J: Job> Worker<J> {
             Ok(()) => {
                 *kept = Some(link);
                 Tried::Committed(decided)
+            }
+            Err(Fault::Sql(error)) if error.code().is_none() => {
+                // Not even sent whole: what was committed cannot be told.
+                Tried::Failed(Fault::Unknown(error.to_string().into()))
             }
             Err(fault) if fault.remedy() == Remedy::Reconnect => {
                 self.ask(link, decided, fault).await

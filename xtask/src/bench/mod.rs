@@ -1,11 +1,25 @@
 //! `cargo xtask bench`: builds the gateway as it is shipped, and then its load generator, which is
-//! measured code too and so is never a debug build.
+//! measured code too and so is never a debug build. Where nodes are to share a database, it starts one
+//! for them.
 
 use std::env;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use crate::Failure;
+use crate::services::Services;
+
+/// Says that a PostgreSQL is to be started.
+const POSTGRES: &str = "--postgres";
+/// Where the load generator looks for one.
+const POSTGRES_VARIABLE: &str = "HOOKLATCH_BENCH_DATABASE_URL";
+/// How durable its commits are is left as it comes. What is said of the buffers and of the log's size is
+/// what every guide says first, for a machine of a few GiB.
+const POSTGRES_SETTINGS: [&str; 3] = [
+    "shared_buffers=1GB",
+    "max_wal_size=4GB",
+    "shared_preload_libraries=pg_stat_statements",
+];
 
 /// Says that a gateway is there already.
 const SERVER_BINARY: &str = "--server-binary";
@@ -18,9 +32,14 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     };
     // Two commands, because one would build the gateway with the load generator's features as well.
     let gateway = ["build", "--release", "--package", "hooklatch"];
-    if !arguments.iter().any(is_there) && !cargo(&gateway, &[])? {
+    if !arguments.iter().any(is_there) && !cargo(&gateway, &[], None)? {
         return Err("the gateway does not build".into());
     }
+    let database = if arguments.iter().any(|argument| argument == POSTGRES) {
+        Some(Services::postgres(&POSTGRES_SETTINGS)?)
+    } else {
+        None
+    };
     let generator = [
         "run",
         "--quiet",
@@ -30,7 +49,8 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
         "--",
     ];
     // It says itself what went wrong.
-    let measured = cargo(&generator, arguments)?;
+    let url = database.as_ref().map(|(_, url)| url.as_str());
+    let measured = cargo(&generator, arguments, url)?;
     Ok(if measured {
         ExitCode::SUCCESS
     } else {
@@ -39,8 +59,12 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
 }
 
 /// Whether that command succeeded.
-fn cargo(command: &[&str], arguments: &[String]) -> Result<bool, Failure> {
+fn cargo(command: &[&str], arguments: &[String], database: Option<&str>) -> Result<bool, Failure> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let status = Command::new(cargo).args(command).args(arguments).status()?;
+    let status = Command::new(cargo)
+        .args(command)
+        .args(arguments)
+        .envs(database.map(|url| (POSTGRES_VARIABLE, url)))
+        .status()?;
     Ok(status.success())
 }

@@ -81,7 +81,7 @@ impl Kind {
         let program = self.program().ok_or("it was there a moment ago")?;
         let port = free_port()?;
         match self {
-            Self::Postgres => postgres(place, &program, port),
+            Self::Postgres => postgres(place, &program, port, &["shared_buffers=512MB"]),
             Self::Mariadb => mariadb(place, &program, port),
             Self::Redis => redis(place, &program, port),
             Self::Memcached => memcached(place, &program, port),
@@ -89,7 +89,20 @@ impl Kind {
     }
 }
 
-fn postgres(place: &Place, initdb: &Path, port: u16) -> Result<(Running, String), Failure> {
+/// Starts a PostgreSQL with these settings, and waits until it answers; answers where it is.
+pub fn start_postgres(place: &Place, settings: &[&str]) -> Result<(Running, String), Failure> {
+    let initdb = Kind::Postgres
+        .program()
+        .ok_or("it was there a moment ago")?;
+    postgres(place, &initdb, free_port()?, settings)
+}
+
+fn postgres(
+    place: &Place,
+    initdb: &Path,
+    port: u16,
+    settings: &[&str],
+) -> Result<(Running, String), Failure> {
     let password = random_word()?;
     let password_file = place.write("password", &password)?;
     let cluster = place.path("data");
@@ -111,12 +124,12 @@ fn postgres(place: &Place, initdb: &Path, port: u16) -> Result<(Running, String)
         .arg(&cluster)
         .arg("-p")
         .arg(port.to_string());
-    for setting in [
+    let everywhere = [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "max_connections=200",
-        "shared_buffers=512MB",
-    ] {
+    ];
+    for setting in everywhere.iter().chain(settings) {
         server.args(["-c", setting]);
     }
     let mut running = place.start(&mut server, Stop::Interrupt)?;

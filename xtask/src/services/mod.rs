@@ -31,13 +31,7 @@ impl Services {
         let named = |kind: &Kind| sources.iter().any(|text| text.contains(kind.variable()));
         let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(named).collect();
         install(&kinds)?;
-        let name = format!("hooklatch-services-{}", std::process::id());
-        let mut services = Self {
-            running: Vec::new(),
-            variables: Vec::new(),
-            directory: std::env::temp_dir().join(name),
-        };
-        fs::create_dir_all(&services.directory)?;
+        let mut services = Self::none()?;
         for kind in kinds {
             // What did start is ended by the drop if another one does not.
             let place = Place::make(&services.directory, kind.name(), kind.user())?;
@@ -47,6 +41,28 @@ impl Services {
             services.variables.push((kind.variable(), address));
         }
         Ok(services)
+    }
+
+    /// Starts a PostgreSQL alone, with these settings; answers where it is.
+    pub fn postgres(settings: &[&str]) -> Result<(Self, String), Failure> {
+        let kind = Kind::Postgres;
+        install(&[kind])?;
+        let mut services = Self::none()?;
+        let place = Place::make(&services.directory, kind.name(), kind.user())?;
+        let (running, address) = kinds::start_postgres(&place, settings)?;
+        services.running.push(running);
+        Ok((services, address))
+    }
+
+    fn none() -> Result<Self, Failure> {
+        let name = format!("hooklatch-services-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory)?;
+        Ok(Self {
+            running: Vec::new(),
+            variables: Vec::new(),
+            directory,
+        })
     }
 
     /// Where they are, for the environment of the tests.

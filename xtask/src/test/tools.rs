@@ -1,5 +1,6 @@
 //! Programs that some tests run: Node.js for the providers' official libraries, curl for the tour
-//! of the README. Where one is missing and we may, it is installed; else one sentence says so.
+//! of the README, faketime for a node whose clock is wrong. Where one is missing and we may, it is
+//! installed; else one sentence says so.
 
 use crate::Failure;
 use crate::packages::{Package, install_if_we_may, works};
@@ -22,6 +23,7 @@ pub fn needed(readme: &str) -> Vec<Tool> {
         tool("node", "nodejs"),
         tool("npm", "npm"),
         tool("curl", "curl"),
+        tool("faketime", "faketime"),
     ];
     for (text, tool) in [
         ("| jq ", tool("jq", "jq")),
@@ -71,9 +73,11 @@ mod tests {
     fn more_is_needed_where_the_readme_uses_it() {
         let commands =
             |readme: &str| -> Vec<_> { needed(readme).iter().map(|tool| tool.command).collect() };
-        assert_eq!(commands("curl $URL"), ["node", "npm", "curl"]);
+        let always = ["node", "npm", "curl", "faketime"];
+        assert_eq!(commands("curl $URL"), always);
         let readme = "curl | jq .id; openssl dgst";
-        assert_eq!(commands(readme), ["node", "npm", "curl", "jq", "openssl"]);
+        let more = [&always[..], &["jq", "openssl"]].concat();
+        assert_eq!(commands(readme), more);
     }
 
     #[test]

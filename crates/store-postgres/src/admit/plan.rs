@@ -9,7 +9,7 @@ use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
 use hooklatch_core::invariants;
-use hooklatch_core::message::{Effect, Message, Parcel, Request};
+use hooklatch_core::message::{Message, Parcel, Request};
 use hooklatch_core::time::Millis;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::delivery::Columns;
@@ -181,7 +181,7 @@ impl Plan {
             self.live.push(Columns::of_new(delivery));
             self.note_due(delivery);
         }
-        if repeat.request.effect == Effect::Rerouted {
+        if !repeat.rerouted.is_empty() {
             let original: Option<MessageId> = repeat.request.original_message_id;
             let original = original.expect("a repetition has an original");
             self.routed.push(original.number());

@@ -21,7 +21,7 @@ use crate::worker::Link;
 
 /// Beyond so many keys a batch locks out all others instead of locking each key: the database's
 /// table of locks is bounded.
-pub(crate) const LOCKS_MAX: usize = 1_000;
+pub(crate) const LOCKS_MAX: usize = 256;
 
 /// Held shared by every batch, and alone by one with more keys than can be locked.
 pub(crate) const GATE: i64 = 0x686b_6c74_6761_7465;
@@ -127,8 +127,7 @@ pub(super) async fn read(
     tasks: &[Arriving],
 ) -> Result<(Known, Timestamp), Fault> {
     let wanted = Wanted::of(tasks);
-    let (time, rows) = lock(link, &wanted).await?;
-    let now = memory.clock.observe(time);
+    let (now, rows) = lock(link, memory, &wanted).await?;
     let mut known = Known::default();
     for row in &rows {
         known.add_claim(row.try_get(9)?, row.try_get(10)?, claim::decode(row)?);
@@ -141,10 +140,15 @@ pub(super) async fn read(
 }
 
 /// Everything up to the claims, in one trip.
-async fn lock(link: &mut Link<Statements>, wanted: &Wanted) -> Result<(i64, Vec<Row>), Fault> {
+async fn lock(
+    link: &mut Link<Statements>,
+    memory: &Memory,
+    wanted: &Wanted,
+) -> Result<(Timestamp, Vec<Row>), Fault> {
     let batch = link.next_batch();
+    let begin = link.begin(batch, &memory.clock);
     if wanted.keys.is_empty() {
-        return Ok((link.begin(batch).await?, Vec::new()));
+        return Ok((begin.await?, Vec::new()));
     }
     let statements = &link.statements;
     let (gate, locks) = if wanted.locks.len() > LOCKS_MAX {
@@ -158,7 +162,7 @@ async fn lock(link: &mut Link<Statements>, wanted: &Wanted) -> Result<(i64, Vec<
     let locks: [&(dyn ToSql + Sync); 1] = [&locks];
     let (begun, gated, locked, time, rows) = tokio::join!(
         biased;
-        link.begin(batch),
+        begin,
         link.client.execute(gate, &[&GATE]),
         link.client.execute(&statements.locks, &locks),
         link.client.query_one(&statements.time, &[]),
@@ -167,7 +171,7 @@ async fn lock(link: &mut Link<Statements>, wanted: &Wanted) -> Result<(i64, Vec<
     begun?;
     gated?;
     locked?;
-    Ok((time?.try_get(0)?, rows?))
+    Ok((memory.clock.observe(time?.try_get(0)?), rows?))
 }
 
 async fn read_originals(

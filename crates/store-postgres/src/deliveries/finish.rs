@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::lifecycle::Finish;
 use hooklatch_core::ids::DeliveryId;
-use hooklatch_core::time::Timestamp;
+use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_store::Finished;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::delivery::Columns;
@@ -20,6 +20,9 @@ use crate::worker::Link;
 pub(super) const LIVE: &str = select_deliveries!(
     "FROM hooklatch.deliveries_live d WHERE d.id = ANY($1) ORDER BY d.id FOR UPDATE"
 );
+
+/// For how long the end of an overtaken attempt is recorded.
+const FENCED_KEPT: Millis = Millis::from_seconds(12 * 3_600);
 
 /// The live deliveries that a batch has touched, as they stand after what it came to so far.
 pub(super) type Live = HashMap<DeliveryId, Delivery>;
@@ -43,8 +46,8 @@ pub(super) async fn read(
         }
         link.client.query(&link.statements.live, &[&ids]).await
     };
-    let (time, rows) = tokio::join!(biased; link.begin(batch), rows);
-    let now = memory.clock.observe(time?);
+    let (now, rows) = tokio::join!(biased; link.begin(batch, &memory.clock), rows);
+    let now = now?;
     let live = delivery::decode_all(&rows?)?;
     let live = live.into_iter().map(|delivery| (delivery.id, delivery));
     Ok((live.collect(), now))
@@ -80,7 +83,9 @@ fn finish(live: &mut Live, prepared: &PreparedFinish, now: Timestamp, plan: &mut
     let row = row.map(|(attempt, meta)| AttemptRow { attempt, meta });
     match moved {
         Finish::Fenced => {
-            plan.fenced.extend(row);
+            // One that comes days too late may find the history of its time dropped.
+            let late = |row: &AttemptRow| now.since(row.attempt.started_at) > FENCED_KEPT;
+            plan.fenced.extend(row.filter(|row| !late(row)));
             Finished::Fenced
         }
         Finish::Applied(moved) => {
@@ -93,7 +98,7 @@ fn finish(live: &mut Live, prepared: &PreparedFinish, now: Timestamp, plan: &mut
 
 fn apply(live: &mut Live, moved: &Delivery, plan: &mut Plan) {
     if let Some(due) = moved.next_attempt_at() {
-        plan.lanes.push(LaneChange::Due(moved.lane(), due));
+        plan.due.push(LaneChange::Due(moved.lane(), due));
     }
     if moved.state.status().is_final() {
         plan.done.push(Columns::of_new(moved));

@@ -20,8 +20,7 @@ pub(super) const LANES: &str = "WITH RECURSIVE lanes AS (\
              WHERE status <= 1 AND lane > lanes.lane ORDER BY lane, at LIMIT 1) next\
      ) SELECT lane, at FROM lanes";
 
-/// Which of these lanes are ours to count for the length of this transaction, and how many more
-/// leases each may have.
+/// Which of these lanes are ours to count for the length of this transaction.
 pub(super) const TRY_LANES: &str = "SELECT lane FROM unnest($1::bigint[]) lane \
      WHERE pg_try_advisory_xact_lock(lane & 9223372036854775807)";
 
@@ -33,7 +32,7 @@ pub(super) const DUE: &str = select_deliveries!(
          ORDER BY at, id \
          LIMIT LEAST(turn.wanted, GREATEST(0, turn.live_max - (\
              SELECT count(*) FROM hooklatch.deliveries_live \
-             WHERE status = 1 AND status <= 1 AND lane = turn.lane AND at > $4))) \
+             WHERE status = 1 AND lane = turn.lane AND at > $4))) \
          FOR UPDATE SKIP LOCKED) d"
 );
 
@@ -42,7 +41,7 @@ pub(super) const NEXT: &str = "SELECT turn.lane, (\
          SELECT at FROM hooklatch.deliveries_live \
          WHERE status <= 1 AND lane = turn.lane AND at > turn.after ORDER BY at LIMIT 1), (\
          SELECT count(*) FROM hooklatch.deliveries_live \
-         WHERE status = 1 AND status <= 1 AND lane = turn.lane AND at > turn.after) \
+         WHERE status = 1 AND lane = turn.lane AND at > turn.after) \
      FROM unnest($1::bigint[], $2::bigint[]) turn(lane, after)";
 
 pub(super) const PARCELS: &str = parcel::SELECT;

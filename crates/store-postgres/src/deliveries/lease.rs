@@ -31,6 +31,8 @@ const LANES_MAX: usize = 256;
 const ROUNDS: usize = 4;
 /// How soon a lane that another node was counting is looked at again.
 const BUSY: Millis = Millis::new(20);
+/// How soon a pass follows one that had to leave something that is due.
+const LEFT: Millis = Millis::from_seconds(1);
 /// Lanes in which nothing is due yet that are looked at for when something will be.
 const LOOKED_AHEAD: usize = 16;
 
@@ -50,6 +52,8 @@ pub(super) struct Pass<'a> {
     plan: &'a mut Plan,
     taken: &'a mut Taken,
     found: Vec<(Delivery, Millis)>,
+    /// What is due and cannot be read here.
+    unreadable: usize,
     next_due_in: Option<Millis>,
 }
 
@@ -79,6 +83,7 @@ impl<'a> Pass<'a> {
             plan,
             taken,
             found: Vec::new(),
+            unreadable: 0,
             next_due_in: None,
         }
     }
@@ -119,13 +124,19 @@ impl<'a> Pass<'a> {
         let mut turns = Vec::new();
         for lane in due {
             let terms = request.terms.terms(lane);
-            if terms.capacity > 0 && turns.len() < LANES_MAX {
-                turns.push(Turn {
-                    lane,
-                    terms,
-                    taken: 0,
-                });
+            if terms.capacity == 0 {
+                continue;
             }
+            if turns.len() == LANES_MAX {
+                // The others have their turn right after.
+                self.soonest(Millis::ZERO);
+                break;
+            }
+            turns.push(Turn {
+                lane,
+                terms,
+                taken: 0,
+            });
         }
         let mut counted: Vec<i64> = turns.iter().map(|turn| turn.lane.0).collect();
         if counted.is_empty() {
@@ -193,7 +204,7 @@ impl<'a> Pass<'a> {
 
     /// What is due in these lanes, at most so many each, and what lies ahead there.
     async fn ask(
-        &self,
+        &mut self,
         turns: &[Turn],
         many: &[i64],
     ) -> Result<(Vec<Delivery>, HashMap<Lane, Ahead>), Fault> {
@@ -213,7 +224,20 @@ impl<'a> Pass<'a> {
             self.link.client.query(&statements.due, &params),
             self.link.client.query(&statements.next, &next),
         );
-        Ok((delivery::decode_all(&due?)?, next_of(&next?)?))
+        let mut readable = Vec::new();
+        for row in due? {
+            match delivery::decode(&row) {
+                Ok(delivery) => readable.push(delivery),
+                Err(fault) => self.leave(&fault),
+            }
+        }
+        Ok((readable, next_of(&next?)?))
+    }
+
+    /// Leaves something to a node that can read it: one row must not stop all others.
+    fn leave(&mut self, fault: &Fault) {
+        self.unreadable += 1;
+        tracing::error!(%fault, "a delivery that is due cannot be read; it is left as it is");
     }
 
     /// Takes over what a lane gave; answers whether it may give more.
@@ -301,7 +325,12 @@ impl<'a> Pass<'a> {
         missing.dedup();
         let statement = &self.link.statements.parcels;
         for read in parcel::load_all(&self.link.client, statement, &missing).await? {
-            parcels.insert(read.message.id, Arc::new(read));
+            match read {
+                Ok(read) => {
+                    parcels.insert(read.message.id, Arc::new(read));
+                }
+                Err(fault) => self.leave(&fault),
+            }
         }
         Ok(parcels)
     }
@@ -314,9 +343,11 @@ impl<'a> Pass<'a> {
             live,
             plan,
             found,
+            unreadable,
             next_due_in,
             ..
         } = self;
+        let wanted = found.len();
         let leased = memory.numbers.with(|mint| {
             guarded(|| {
                 let mut leased = Vec::with_capacity(found.len());
@@ -346,6 +377,11 @@ impl<'a> Pass<'a> {
                 leased
             })
         })??;
+        // What cannot be leased stays due, and must not be looked at without end.
+        let next_due_in = match next_due_in {
+            Some(wait) if unreadable > 0 || leased.len() < wanted => Some(wait.max(LEFT)),
+            wait => wait,
+        };
         Ok(Leases {
             leased,
             next_due_in,

@@ -74,8 +74,10 @@ pub(super) struct Plan {
     done: Vec<Columns>,
     /// Deliveries that go on.
     moved: Vec<Columns>,
-    /// What was learnt of lanes.
+    /// What a pass learnt of lanes.
     lanes: Vec<LaneChange>,
+    /// What is due again.
+    due: Vec<LaneChange>,
     /// The messages of leased deliveries.
     leased: Vec<MessageId>,
 }
@@ -90,6 +92,8 @@ enum Answered {
 pub(crate) struct Decided {
     plan: Plan,
     answers: Vec<Answered>,
+    /// How much this node had put into lanes when the batch looked at them.
+    seen: u64,
 }
 
 /// The statements of a batch of deliveries.
@@ -143,6 +147,7 @@ impl Job for Moving {
         if !self.memory.has_partitions(now) {
             return Err(Fault::NoPartition(now.as_millis()));
         }
+        let seen = self.memory.put();
         let mut plan = Plan::default();
         let mut finished = finish::decide_all(&mut live, tasks, now, &mut plan)?.into_iter();
         let mut answers = Vec::with_capacity(tasks.len());
@@ -160,7 +165,11 @@ impl Job for Moving {
                 }
             });
         }
-        Ok(Decided { plan, answers })
+        Ok(Decided {
+            plan,
+            answers,
+            seen,
+        })
     }
 
     async fn write(&self, link: &Link<Statements>, decided: &Decided) -> Result<(), Fault> {
@@ -168,7 +177,12 @@ impl Job for Moving {
     }
 
     fn committed(&self, tasks: Vec<Delivering>, decided: Decided) {
-        let Decided { plan, answers } = decided;
+        let Decided {
+            plan,
+            answers,
+            seen,
+        } = decided;
+        self.memory.looked(&plan.lanes, seen);
         self.memory.leased(plan.leased.into_iter());
         for (task, answer) in tasks.into_iter().zip(answers) {
             match (task, answer) {
@@ -182,7 +196,7 @@ impl Job for Moving {
                 }
             }
         }
-        self.memory.learnt(&plan.lanes);
+        self.memory.learnt(&plan.due);
     }
 
     fn failed(&self, tasks: Vec<Delivering>, fault: &Fault) {

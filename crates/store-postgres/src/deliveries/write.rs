@@ -95,6 +95,10 @@ pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fa
     }
     let params: Vec<Vec<&(dyn ToSql + Sync)>> =
         sent.iter().map(|(_, arrays)| params(arrays)).collect();
+    if sent.is_empty() {
+        // Nothing happened: nothing needs a sync.
+        return Ok(link.client.batch_execute("ROLLBACK").await?);
+    }
     let executing = sent.iter().zip(&params);
     let executing =
         executing.map(|((statement, _), params)| link.client.execute(*statement, params));

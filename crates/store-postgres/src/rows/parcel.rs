@@ -21,19 +21,20 @@ pub(crate) const SELECT: &str = select_messages!(
      WHERE m.id = ANY($1) AND m.id >= $2 AND m.id <= $3 AND p.id >= $2 AND p.id <= $3"
 );
 
-/// Reads parcels by the (sorted) numbers of their messages.
+/// Reads parcels by the (sorted) numbers of their messages, each by itself: one that cannot be
+/// read says so.
 pub(crate) async fn load_all(
     client: &Client,
     select: &Statement,
     messages: &[MessageId],
-) -> Result<Vec<Parcel>, Fault> {
+) -> Result<Vec<Result<Parcel, Fault>>, Fault> {
     let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
         return Ok(Vec::new());
     };
     let numbers: Vec<i64> = messages.iter().map(|id| id.number()).collect();
     let (first, last) = (first.number(), last.number());
     let rows = client.query(select, &[&numbers, &first, &last]).await?;
-    rows.iter().map(decode).collect()
+    Ok(rows.iter().map(decode).collect())
 }
 
 fn decode(row: &Row) -> Result<Parcel, Fault> {

@@ -85,6 +85,7 @@ CREATE TABLE hooklatch.deliveries_live (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX deliveries_live_due ON hooklatch.deliveries_live (lane, at, id) WHERE status <= 1;
+CREATE INDEX deliveries_live_leased ON hooklatch.deliveries_live (lane, at) WHERE status = 1;
 CREATE INDEX deliveries_live_endpoint ON hooklatch.deliveries_live (endpoint, message)
     WHERE endpoint IS NOT NULL;
 

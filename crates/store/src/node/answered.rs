@@ -20,7 +20,9 @@ impl Answered {
         if self.batches.len() == BATCHES_REMEMBERED {
             self.batches.pop_front();
         }
-        self.batches.push_back((first, end, at));
+        // Batches that are decided side by side are not always answered in their order.
+        let place = self.batches.partition_point(|(other, ..)| *other < first);
+        self.batches.insert(place, (first, end, at));
     }
 
     /// When a message was answered, if that is remembered.
@@ -42,10 +44,12 @@ mod tests {
         let at = Timestamp::from_millis;
         answered.note(10, 20, at(1));
         answered.note(30, 40, at(2));
+        answered.note(20, 25, at(3));
         let asked = |number| answered.at(MessageId::from_number(number));
         assert_eq!(asked(10), Some(at(1)));
         assert_eq!(asked(39), Some(at(2)));
-        for unknown in [9, 20, 29, 40] {
+        assert_eq!(asked(24), Some(at(3)), "answered after the one behind it");
+        for unknown in [9, 25, 29, 40] {
             assert_eq!(asked(unknown), None, "{unknown}");
         }
     }

@@ -1,0 +1,361 @@
+//! What was measured over a shared database, for people and for machines, beside the targets.
+
+use comfy_table::Table;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::database::{PerMessage, Setting};
+use crate::machine::Machine;
+use crate::measure::Figures;
+use crate::report::{
+    DELIVERY_COLUMNS, Floor, delivery_cells, new_table, print_floors, print_machine,
+};
+use crate::scenario::{Arrivals, Scenario};
+use crate::shared::baseline::Baseline;
+use crate::shared::dropping::{Dropping, Window};
+use crate::shared::ledger::Comparison;
+
+/// Five times what Svix, a comparable server, was measured to accept a second (1,650) on two cores
+/// with the load generator beside it, PostgreSQL 15 and Redis 7.
+const ACCEPTED_MIN: f64 = 8_250.0;
+/// Five times what it delivered (886).
+const DELIVERED_MIN: f64 = 4_430.0;
+/// Processor time of gateway and database for a message that was accepted and delivered.
+const CPU_MS_MAX: f64 = 0.45;
+/// Commits a message, under load.
+const COMMITS_MAX: f64 = 0.2;
+/// What a full ledger must leave of the empty store's rate.
+const LEDGER_SHARE_MIN: f64 = 0.8;
+/// A row with fewer connections is no load.
+const LOAD_CONNECTIONS_MIN: u16 = 32;
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// What it was measured on.
+    pub machine: Machine,
+    /// How the database is set.
+    pub settings: Vec<Setting>,
+    /// How long each row was measured.
+    pub seconds: u64,
+    /// The bare server.
+    pub floors: Vec<Floor>,
+    /// The bare database.
+    pub baselines: Vec<Baseline>,
+    /// The gateway.
+    pub rows: Vec<Row>,
+    /// On a large ledger, if that was asked for.
+    pub ledger: Option<Comparison>,
+    /// While history is dropped.
+    pub dropping: Option<Dropping>,
+    /// What went wrong.
+    pub failures: Vec<String>,
+}
+
+/// One scenario on so many nodes, over so many connections.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    /// The nodes.
+    pub nodes: usize,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The connections.
+    pub connections: u16,
+    /// The figures.
+    pub figures: Figures,
+}
+
+/// A figure beside what it should be.
+#[derive(Debug, PartialEq, Serialize)]
+struct Verdict {
+    what: String,
+    nodes: usize,
+    connections: u16,
+    measured: f64,
+    target: f64,
+    /// Whether more is better.
+    at_least: bool,
+}
+
+impl Verdict {
+    fn is_met(&self) -> bool {
+        if self.at_least {
+            self.measured >= self.target
+        } else {
+            self.measured <= self.target
+        }
+    }
+}
+
+impl Report {
+    fn share_of_baseline(&self, row: &Row) -> Option<f64> {
+        let mut baselines = self.baselines.iter();
+        let baseline = baselines.find(|it| it.connections == row.connections)?;
+        Some(row.figures.per_second / baseline.per_second)
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let loaded = |row: &&Row| row.connections >= LOAD_CONNECTIONS_MIN;
+        let rows = self.rows.iter().filter(loaded);
+        rows.flat_map(verdicts_on).collect()
+    }
+}
+
+fn verdicts_on(row: &Row) -> Vec<Verdict> {
+    let verdict = |what: &str, measured: f64, target: f64, at_least| Verdict {
+        what: format!("{}: {what}", row.scenario.name()),
+        nodes: row.nodes,
+        connections: row.connections,
+        measured,
+        target,
+        at_least,
+    };
+    let figures = &row.figures;
+    let mut verdicts = Vec::new();
+    if row.scenario.arrivals() == Arrivals::Unique {
+        verdicts.push(verdict(
+            "accepted/s",
+            figures.per_second,
+            ACCEPTED_MIN,
+            true,
+        ));
+    }
+    if let Some(deliveries) = &figures.deliveries {
+        let rate = deliveries.end_to_end_per_second;
+        verdicts.push(verdict("delivered/s", rate, DELIVERED_MIN, true));
+        let cpu_ms = figures.database.as_ref().and_then(PerMessage::cpu_ms);
+        verdicts.extend(cpu_ms.map(|it| verdict("CPU-ms a message", it, CPU_MS_MAX, false)));
+    }
+    if let Some(database) = &figures.database {
+        verdicts.push(verdict(
+            "commits a message",
+            database.commits,
+            COMMITS_MAX,
+            false,
+        ));
+    }
+    verdicts
+}
+
+/// Prints it to standard output.
+pub(super) fn print(report: &Report, json: bool) -> Result<(), Failure> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(&to_json(report)?)?);
+        return Ok(());
+    }
+    print_machine(&report.machine, report.seconds);
+    let settings = report.settings.iter();
+    let settings = settings.map(|it| format!("{}={}", it.name, it.value));
+    println!("PostgreSQL: {}", settings.collect::<Vec<_>>().join(", "));
+    print_floors(&report.floors);
+    print_baselines(&report.baselines);
+    print_rows(report);
+    print_deliveries(&report.rows);
+    print_verdicts(&report.verdicts());
+    if let Some(ledger) = &report.ledger {
+        print_ledger(ledger);
+    }
+    if let Some(dropping) = &report.dropping {
+        print_dropping(dropping);
+    }
+    for failure in &report.failures {
+        println!("FAILED: {failure}");
+    }
+    Ok(())
+}
+
+/// The report, with each row's share of what the bare database does, and the targets.
+fn to_json(report: &Report) -> Result<Value, Failure> {
+    let mut json = serde_json::to_value(report)?;
+    for (at, row) in report.rows.iter().enumerate() {
+        json["rows"][at]["share_of_pgbench"] = json!(report.share_of_baseline(row));
+    }
+    if let Some(ledger) = &report.ledger {
+        json["ledger"]["share_of_empty"] = json!(ledger.share());
+    }
+    let targets = report.verdicts().into_iter().map(|verdict| {
+        let is_met = verdict.is_met();
+        Ok((serde_json::to_value(verdict)?, is_met))
+    });
+    let targets: Vec<(Value, bool)> = targets.collect::<Result<_, Failure>>()?;
+    let with_end = targets.into_iter().map(|(mut target, is_met)| {
+        target["met"] = is_met.into();
+        target
+    });
+    json["targets"] = with_end.collect();
+    Ok(json)
+}
+
+const COST_COLUMNS: [&str; 7] = [
+    "CPU-ms gateway",
+    "CPU-ms database",
+    "CPU-ms all",
+    "statements",
+    "commits",
+    "WAL KiB",
+    "refused",
+];
+
+fn cost_cells(cost: Option<&PerMessage>, refused: u64) -> Vec<String> {
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.3}"));
+    let of = |field: fn(&PerMessage) -> Option<f64>| number(cost.and_then(field));
+    vec![
+        of(|it| Some(it.gateway_cpu_ms)),
+        of(|it| it.database_cpu_ms),
+        of(PerMessage::cpu_ms),
+        of(|it| it.statements),
+        of(|it| Some(it.commits)),
+        of(|it| Some(it.wal_kib)),
+        refused.to_string(),
+    ]
+}
+
+fn print_baselines(baselines: &[Baseline]) {
+    println!(
+        "\nThe bare database: pgbench inserts the rows of an accepted message, one statement and one \
+         commit each"
+    );
+    let columns = ["pgbench", "conns", "per s", "p50 ms", "p99 ms"];
+    let mut table = new_table(&[columns.as_slice(), &COST_COLUMNS].concat());
+    for baseline in baselines {
+        let mut cells = vec![
+            "message".to_owned(),
+            baseline.connections.to_string(),
+            format!("{:.0}", baseline.per_second),
+            format!("{:.2}", baseline.p50_ms),
+            format!("{:.2}", baseline.p99_ms),
+        ];
+        cells.extend(cost_cells(Some(&baseline.database), 0));
+        table.add_row(cells);
+    }
+    println!("{table}");
+}
+
+fn print_rows(report: &Report) {
+    println!(
+        "\nNodes that share a database, a new one for each row. What a message costs is counted from \
+         before the first request to after the last arrival"
+    );
+    let columns = [
+        "answers",
+        "nodes",
+        "conns",
+        "per s",
+        "p50 ms",
+        "p99 ms",
+        "of pgbench",
+    ];
+    let mut table = new_table(&[columns.as_slice(), &COST_COLUMNS].concat());
+    for row in &report.rows {
+        let share = report.share_of_baseline(row).unwrap_or(f64::NAN);
+        let mut cells = vec![
+            row.scenario.name(),
+            row.nodes.to_string(),
+            row.connections.to_string(),
+            format!("{:.0}", row.figures.per_second),
+            format!("{:.2}", row.figures.p50_ms),
+            format!("{:.2}", row.figures.p99_ms),
+            format!("{share:.3}"),
+        ];
+        let figures = &row.figures;
+        cells.extend(cost_cells(figures.database.as_ref(), figures.refused));
+        table.add_row(cells);
+    }
+    println!("{table}");
+}
+
+fn print_deliveries(rows: &[Row]) {
+    let mut table = new_table(&DELIVERY_COLUMNS);
+    for row in rows {
+        if let Some(deliveries) = &row.figures.deliveries {
+            let name = format!("{}, nodes: {}", row.scenario.name(), row.nodes);
+            table.add_row(delivery_cells(name, row.connections, deliveries));
+        }
+    }
+    print_unless_empty(&table);
+}
+
+fn print_verdicts(verdicts: &[Verdict]) {
+    let mut table = new_table(&["target", "nodes", "conns", "measured", "wanted", "met"]);
+    for verdict in verdicts {
+        let sign = if verdict.at_least { "≥" } else { "≤" };
+        table.add_row([
+            verdict.what.clone(),
+            verdict.nodes.to_string(),
+            verdict.connections.to_string(),
+            rounded(verdict.measured),
+            format!("{sign} {}", rounded(verdict.target)),
+            if verdict.is_met() { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    print_unless_empty(&table);
+}
+
+fn print_unless_empty(table: &Table) {
+    if !table.is_empty() {
+        println!("{table}");
+    }
+}
+
+/// Rates are large, costs are small.
+fn rounded(figure: f64) -> String {
+    if figure >= 100.0 {
+        format!("{figure:.0}")
+    } else {
+        format!("{figure:.3}")
+    }
+}
+
+fn print_ledger(ledger: &Comparison) {
+    println!(
+        "\nA ledger of {} claims ({:.0} MiB, filled in {:.0} s) accepts {:.0} % of what an empty store \
+         does; wanted: {:.0} %",
+        ledger.claims,
+        ledger.ledger_mib,
+        ledger.filling_seconds,
+        ledger.share() * 100.0,
+        LEDGER_SHARE_MIN * 100.0,
+    );
+    let mut table = new_table(&["store", "conns", "per s", "p50 ms", "p99 ms", "max ms"]);
+    let [before, after] = &ledger.empty;
+    for (name, figures) in [
+        ("empty, before", before),
+        ("filled", &ledger.filled),
+        ("empty, after", after),
+    ] {
+        table.add_row([
+            name.to_owned(),
+            ledger.connections.to_string(),
+            format!("{:.0}", figures.per_second),
+            format!("{:.2}", figures.p50_ms),
+            format!("{:.2}", figures.p99_ms),
+            format!("{:.1}", figures.max_ms),
+        ]);
+    }
+    println!("{table}");
+}
+
+fn print_dropping(dropping: &Dropping) {
+    println!(
+        "\nDropping a day of history ({} messages, {:.0} MiB) under that load took {:.0} ms",
+        dropping.messages, dropping.size_mib, dropping.took_ms,
+    );
+    let columns = ["answers", "seconds", "per s", "p50 ms", "p99 ms", "max ms"];
+    let mut table = new_table(&columns);
+    for (name, window) in [("before", &dropping.before), ("around", &dropping.around)] {
+        table.add_row(window_cells(name, window));
+    }
+    println!("{table}");
+}
+
+fn window_cells(name: &str, window: &Window) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        format!("{:.1}", window.seconds),
+        format!("{:.0}", window.per_second),
+        format!("{:.2}", window.p50_ms),
+        format!("{:.2}", window.p99_ms),
+        format!("{:.1}", window.max_ms),
+    ]
+}

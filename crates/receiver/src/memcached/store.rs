@@ -1,0 +1,225 @@
+//! Leased mode on Memcached: read, let the state machine decide, and swap if nobody was faster.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::{Client, Written};
+use super::codec::{self, ResultPlace};
+use crate::claim::{Claim, Claimed, Completion, Held, Hold, Saved, Sighting};
+use crate::key::ScopeKey;
+use crate::machine::{Change, Moment, holds};
+use crate::record::{Record, State};
+use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
+use crate::table::{self, Table, process_now_ms};
+
+/// How often a change is tried while others change the same record. Each time one of them wins.
+const ROUNDS_MAX: usize = 200;
+/// A span above this is taken for a date: such an item would be stored and be gone at once.
+const SPAN_SECONDS_MAX: u64 = 30 * 86_400;
+/// How long a record is kept that nobody comes back to.
+const ABANDONED_SECONDS: u64 = 7 * 86_400;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Records in Memcached.
+#[derive(Clone)]
+pub struct MemcachedStore {
+    client: Arc<Client>,
+}
+
+impl MemcachedStore {
+    /// A store on this server. It is first called when it is first used.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            client: Arc::new(Client::new(address)),
+        }
+    }
+
+    async fn load(&self, key: &ScopeKey) -> Result<Option<(Record, u64)>, Error> {
+        let Some(item) = self.client.gets(&claim_name(key)).await? else {
+            return Ok(None);
+        };
+        let (mut record, place) = codec::decode(&item.value).ok_or("an item is no record")?;
+        if place == ResultPlace::OwnItem {
+            let kept = self.client.gets(&result_name(key, &record)).await?;
+            if let State::Completed { result, .. } = &mut record.state {
+                *result = kept.map(|item| item.value);
+            }
+        }
+        Ok(Some((record, item.unique)))
+    }
+
+    async fn store(
+        &self,
+        key: &ScopeKey,
+        record: &Record,
+        unique: Option<u64>,
+    ) -> Result<Written, Error> {
+        let expiry = expiry_of(record, process_now_ms());
+        if let State::Completed {
+            result: Some(result),
+            ..
+        } = &record.state
+            && codec::place_of(record) == ResultPlace::OwnItem
+        {
+            // Before the record, so that whoever reads "completed" finds it. One that is there
+            // already is that of an earlier try with this token.
+            let name = result_name(key, record);
+            self.client.add(&name, expiry, result).await?;
+        }
+        let bytes = codec::encode(record);
+        match unique {
+            None => self.client.add(&claim_name(key), expiry, &bytes).await,
+            Some(unique) => {
+                let name = claim_name(key);
+                self.client.cas(&name, expiry, &bytes, unique).await
+            }
+        }
+    }
+
+    async fn changed<T>(
+        &self,
+        key: &ScopeKey,
+        decide: impl Fn(Option<&Record>, Moment) -> Change<T>,
+    ) -> Result<T, Error> {
+        for _ in 0..ROUNDS_MAX {
+            let loaded = self.load(key).await?;
+            let prior = loaded.as_ref().map(|(record, _)| record);
+            let now_ms = process_now_ms();
+            let after_prior = prior.map_or(0, |prior| prior.fence + 1);
+            let at = Moment {
+                now_ms,
+                next_fence: after_prior.max(now_ms * 1_000),
+            };
+            let change = decide(prior, at);
+            let Some(record) = change.write else {
+                return Ok(change.answer);
+            };
+            let unique = loaded.map(|(_, unique)| unique);
+            if self.store(key, &record, unique).await? == Written::Stored {
+                return Ok(change.answer);
+            }
+        }
+        Err("the record changed with every look at it".into())
+    }
+}
+
+/// The time from which on Memcached forgets an item, as it wants to hear it. Too late is harmless:
+/// the times in the record decide.
+fn expiry_of(record: &Record, now_ms: u64) -> u64 {
+    let seconds = record.state.expires_at_ms().map_or_else(
+        || {
+            let wait_ms = record.state.waits_until_ms().unwrap_or(0);
+            wait_ms.saturating_sub(now_ms) / 1_000 + ABANDONED_SECONDS
+        },
+        |expires_at_ms| expires_at_ms.saturating_sub(now_ms) / 1_000 + 2,
+    );
+    if seconds <= SPAN_SECONDS_MAX {
+        seconds
+    } else {
+        now_ms / 1_000 + seconds
+    }
+}
+
+fn claim_name(key: &ScopeKey) -> String {
+    format!("hooklatch:c:{key}")
+}
+
+fn result_name(key: &ScopeKey, record: &Record) -> String {
+    format!("hooklatch:r:{key}:{}", record.token.to_hex())
+}
+
+/// The step's own key tells event, step and generation; the epoch tells records of one key apart.
+fn step_name(held: &Held, step: &str) -> Result<String, StoreError> {
+    let key = held.key.step(step, held.generation);
+    let key = key.map_err(|error| StoreError::new("step", error))?;
+    Ok(format!("hooklatch:s:{key}:{}", held.epoch))
+}
+
+impl Table for MemcachedStore {
+    async fn change<T: Send>(
+        &self,
+        operation: &'static str,
+        key: &ScopeKey,
+        decide: impl Fn(Option<&Record>, Moment) -> Change<T> + Send + Sync,
+    ) -> Result<T, StoreError> {
+        let changed = self.changed(key, decide).await;
+        changed.map_err(|error| StoreError::new(operation, error))
+    }
+}
+
+impl Store for MemcachedStore {
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        table::claim(self, claim).await
+    }
+
+    async fn complete(
+        &self,
+        held: &Held,
+        result: Option<&[u8]>,
+        retention: Duration,
+    ) -> Result<Completion, StoreError> {
+        table::complete(self, held, result, retention).await
+    }
+
+    async fn release(
+        &self,
+        held: &Held,
+        retry_after: Duration,
+        error: &str,
+    ) -> Result<Hold, StoreError> {
+        table::release(self, held, retry_after, error).await
+    }
+
+    async fn renew(&self, held: &Held, lease: Duration) -> Result<Hold, StoreError> {
+        table::renew(self, held, lease).await
+    }
+
+    async fn fail(
+        &self,
+        held: &Held,
+        error: &str,
+        retention: Duration,
+    ) -> Result<Hold, StoreError> {
+        table::fail(self, held, error, retention).await
+    }
+
+    async fn lookup(&self, key: &ScopeKey) -> Result<Option<Sighting>, StoreError> {
+        table::lookup(self, key).await
+    }
+
+    async fn save_step(&self, held: &Held, step: &str, result: &[u8]) -> Result<Saved, StoreError> {
+        let name = step_name(held, step)?;
+        let saved = async {
+            let loaded = self.load(&held.key).await?;
+            if !holds(loaded.as_ref().map(|(record, _)| record), &held.token) {
+                return Ok(Saved::Fenced);
+            }
+            self.client.add(&name, ABANDONED_SECONDS, result).await?;
+            Ok::<_, Error>(Saved::Saved)
+        };
+        saved
+            .await
+            .map_err(|error| StoreError::new("save_step", error))
+    }
+
+    async fn load_step(&self, held: &Held, step: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.client.gets(&step_name(held, step)?).await;
+        let found = found.map_err(|error| StoreError::new("load_step", error))?;
+        Ok(found.map(|item| item.value))
+    }
+
+    async fn sweep(&self, _limit: u32) -> Result<u64, StoreError> {
+        // Every item has an expiry of its own.
+        Ok(0)
+    }
+
+    fn promise(&self) -> Promise {
+        Promise {
+            memory: Memory::Evictable,
+            effect: Effect::AtLeastOnce,
+            clock: Clock::Process,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! PostgreSQL, in the caller's own transaction: record and effect are one commit.
+//!
+//! A committed row *is* completion. There is no state of being processed that a crash could leave
+//! behind: a rollback, or a connection that breaks, takes the row along.
+
+use std::time::Duration;
+
+use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use super::rows::{self, Arguments};
+use crate::claim::{Claim, Claimed};
+use crate::limits::{RESULT_BYTES_MAX, RETENTION_MAX, millis};
+use crate::machine::{self, Moment};
+use crate::pg_sql::{CLAIM_IN, RESULT_IN};
+use crate::raw::sql;
+use crate::run::{Begun, InTx, Once, Run};
+
+/// Why a run could not begin in a transaction. Roll it back in every case.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// The transaction collided with another one: repeat it from its start, a few times at most.
+    #[error("the transaction collided with another one; roll back and repeat it")]
+    Collision(#[source] tokio_postgres::Error),
+    /// The server did not answer, or not as it should.
+    #[error("the store is unavailable; nothing was run, repeating is safe")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Begins to run an event in the caller's transaction.
+///
+/// Where another transaction holds the key, this waits up to `wait` and then says
+/// [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back. Work in the
+/// default isolation level, `READ COMMITTED`: in a stricter one a duplicate may be answered with a
+/// [`BeginError::Collision`] first.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use hooklatch_receiver::{claim::Claim, postgres, run::Begun};
+/// # async fn take(client: &mut tokio_postgres::Client, claim: Claim)
+/// #     -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = client.transaction().await?;
+/// match postgres::begin_in(&mut tx, &claim, Duration::from_secs(2)).await? {
+///     Begun::Run(mut run) => {
+///         let effect = "UPDATE account SET balance = balance + 42";
+///         run.transaction().execute(effect, &[]).await?;
+///         run.complete(b"thanks").await?;
+///         tx.commit().await?;
+///     }
+///     Begun::Done { .. } | Begun::Busy { .. } | Begun::Conflict { .. } | Begun::Dead { .. } => {
+///         tx.rollback().await?;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Completing after the commit does not compile:
+///
+/// ```compile_fail
+/// # use std::time::Duration;
+/// # use hooklatch_receiver::{claim::Claim, postgres, run::Begun};
+/// # async fn take(client: &mut tokio_postgres::Client, claim: Claim)
+/// #     -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = client.transaction().await?;
+/// if let Begun::Run(run) = postgres::begin_in(&mut tx, &claim, Duration::from_secs(2)).await? {
+///     tx.commit().await?;
+///     run.complete(b"thanks").await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A transaction that fails leaves no trace, so that its attempts are not counted. Whoever wants
+/// the cap on attempts calls [`Receiver::note_failure`](crate::kit::Receiver::note_failure) after
+/// the rollback.
+///
+/// # Errors
+/// A collision, to be repeated; or a server that does not answer.
+pub async fn begin_in<'t, 'c>(
+    tx: &'t mut Transaction<'c>,
+    claim: &Claim,
+    wait: Duration,
+) -> Result<Begun<InTx<'t, Transaction<'c>>>, BeginError> {
+    let row = match upsert(tx, claim, wait).await {
+        Ok(row) => row,
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            return Ok(Begun::Busy { retry_after: wait });
+        }
+        Err(error) => return Err(sort(error)),
+    };
+    if let Some(row) = row {
+        let grant = rows::grant(&row, claim.token).map_err(BeginError::Unavailable)?;
+        return Ok(Begun::Run(Run::new(claim.key, grant, InTx { tx })));
+    }
+    let read = rows::read(&*tx, claim.key.as_bytes()).await;
+    let Some((prior, now_ms)) = read.map_err(BeginError::Unavailable)? else {
+        return Err(BeginError::Unavailable(
+            "the record was swept at this moment".into(),
+        ));
+    };
+    let at = Moment {
+        now_ms,
+        next_fence: prior.fence,
+    };
+    Ok(match machine::claim(Some(&prior), claim, at).answer {
+        // It has become free since: the sender comes back.
+        Claimed::Run(_) => Begun::Busy {
+            retry_after: Duration::ZERO,
+        },
+        Claimed::Busy { retry_after } => Begun::Busy { retry_after },
+        Claimed::Done { result } => Begun::Done { result },
+        Claimed::Conflict { state } => Begun::Conflict { state },
+        Claimed::Dead { error } => Begun::Dead { error },
+    })
+}
+
+async fn upsert(
+    tx: &Transaction<'_>,
+    claim: &Claim,
+    wait: Duration,
+) -> Result<Option<tokio_postgres::Row>, tokio_postgres::Error> {
+    let arguments = Arguments::of(claim);
+    let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
+    // Zero would mean to wait for ever.
+    let wait = format!("{}ms", wait.as_millis().clamp(1, 3_600_000));
+    let rows = tx
+        .query_typed(
+            CLAIM_IN,
+            &[
+                (&arguments.key, Type::BYTEA),
+                (&arguments.token, Type::BYTEA),
+                (&arguments.fingerprint, Type::BYTEA),
+                (&retention_ms, Type::INT8),
+                (&arguments.attempts_max, Type::INT4),
+                (&arguments.replay, Type::BOOL),
+                (&arguments.provider, Type::TEXT),
+                (&arguments.event_type, Type::TEXT),
+                (&arguments.received_at_ms, Type::INT8),
+                (&wait, Type::TEXT),
+            ],
+        )
+        .await?;
+    Ok(rows.into_iter().next())
+}
+
+fn sort(error: tokio_postgres::Error) -> BeginError {
+    match error.code() {
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => {
+            BeginError::Collision(error)
+        }
+        Some(_) | None => BeginError::Unavailable(error.into()),
+    }
+}
+
+impl Run<InTx<'_, Transaction<'_>>> {
+    /// Writes what the event gave; the caller's commit makes it true. A result of more than
+    /// [`RESULT_BYTES_MAX`] is not kept.
+    ///
+    /// # Errors
+    /// The statement failed, and with it the transaction: roll back.
+    pub async fn complete(mut self, result: &[u8]) -> Result<(), tokio_postgres::Error> {
+        if result.is_empty() {
+            // The row says so already.
+            return Ok(());
+        }
+        let held = self.held();
+        let kept = (result.len() <= RESULT_BYTES_MAX).then_some(result);
+        let (key, token): (&[u8], &[u8]) = (held.key.as_bytes(), held.token.as_bytes());
+        let arguments: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+            (&key, Type::BYTEA),
+            (&token, Type::BYTEA),
+            (&kept, Type::BYTEA),
+        ];
+        let tx = &*self.mode_mut().tx;
+        tx.query_typed(RESULT_IN, &arguments).await?;
+        Ok(())
+    }
+}
+
+/// Runs `work` once by the caller's own unique constraint, without any table of ours: where `work`
+/// violates the constraint of this name, it has run before, and what it did is undone. Everything
+/// is in the caller's transaction; commit it in both cases.
+///
+/// # Errors
+/// Whatever `work` fails with, other than by that constraint.
+pub async fn once_by_constraint<T>(
+    tx: &mut Transaction<'_>,
+    constraint: &str,
+    work: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<T, tokio_postgres::Error>,
+) -> Result<Once<T>, tokio_postgres::Error> {
+    // A violation aborts the transaction, unless a savepoint takes it.
+    let mut savepoint = tx.transaction().await?;
+    match work(&mut savepoint).await {
+        Ok(ran) => {
+            savepoint.commit().await?;
+            Ok(Once::Ran(ran))
+        }
+        Err(error) if violates(&error, constraint) => {
+            savepoint.rollback().await?;
+            Ok(Once::Done)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn violates(error: &tokio_postgres::Error, constraint: &str) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        *error.code() == SqlState::UNIQUE_VIOLATION && error.constraint() == Some(constraint)
+    })
+}

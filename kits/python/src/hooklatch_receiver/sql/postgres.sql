@@ -1,0 +1,49 @@
+-- The tables of the hooklatch receiver kits, for PostgreSQL 12 and later. Running this again
+-- changes nothing. Kits in every language use the same tables.
+
+-- Gives fences out. It never restarts, so that a record that was swept and made anew cannot hand
+-- out a number that an old holder still has.
+CREATE SEQUENCE IF NOT EXISTS hooklatch_fence;
+
+CREATE TABLE IF NOT EXISTS hooklatch_claims (
+    key           bytea       NOT NULL PRIMARY KEY CHECK (octet_length(key) = 32),
+    -- 1 processing, 2 completed, 3 released, 4 dead
+    state         smallint    NOT NULL CHECK (state BETWEEN 1 AND 4),
+    -- Who may complete, release, renew and fail: random, never shown.
+    token         bytea       NOT NULL CHECK (octet_length(token) = 16),
+    -- Larger in each later run; for ordering and for people.
+    fence         bigint      NOT NULL,
+    -- The fence of the run that opened the record: steps of an earlier record of the same key
+    -- belong to another epoch.
+    epoch         bigint      NOT NULL,
+    -- 1, and one more for each forced replay.
+    generation    integer     NOT NULL,
+    -- Why the present attempt runs: 1 first, 2 retry after a release, 3 takeover of a lapsed
+    -- lease, 4 first again after the retention ran out, 5 forced replay.
+    origin        smallint    NOT NULL CHECK (origin BETWEEN 1 AND 5),
+    fingerprint   bytea       NOT NULL CHECK (octet_length(fingerprint) = 32),
+    -- From 1, within the generation.
+    attempt       integer     NOT NULL,
+    -- Processing: when the lease ends. Released: from when on it may be tried again.
+    lease_until   timestamptz,
+    -- Completed and dead: when the record may go.
+    expires_at    timestamptz,
+    result        bytea,
+    error         text,
+    provider      text        NOT NULL DEFAULT '',
+    event_type    text        NOT NULL DEFAULT '',
+    received_at   timestamptz,
+    first_seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX IF NOT EXISTS hooklatch_claims_expiry
+    ON hooklatch_claims (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS hooklatch_steps (
+    key        bytea       NOT NULL,
+    epoch      bigint      NOT NULL,
+    generation integer     NOT NULL,
+    step       text        NOT NULL,
+    result     bytea       NOT NULL,
+    PRIMARY KEY (key, epoch, generation, step)
+);
