@@ -169,11 +169,20 @@ impl Claim {
     }
 
     /// The parts by which the claim can only be found through an index: those of a composite key,
-    /// of which a bound body is one, and of a send to a bare URL. Every other key can be computed
-    /// anew from its value: its rule has one location, or its target is one that the project knows.
+    /// of which a bound body is one, of a send to a bare URL, and of a connection's rule. Every other
+    /// key can be computed anew from its value: its rule has one location, or its target is one that
+    /// the project knows.
     pub fn parts_to_index(&self) -> &[String] {
-        let url = matches!(self.scope, Scope::Send(_, SendTarget::Url(_)));
-        if self.kind == ClaimKind::Key && (url || self.parts.len() > 1) {
+        let indexed = match self.scope {
+            Scope::Connection(_) | Scope::Send(_, SendTarget::Url(_)) => true,
+            Scope::Source(_)
+            | Scope::Group(_)
+            | Scope::Send(
+                _,
+                SendTarget::Endpoint(_) | SendTarget::Tenant(_) | SendTarget::Broadcast,
+            ) => false,
+        };
+        if self.kind == ClaimKind::Key && (indexed || self.parts.len() > 1) {
             &self.parts
         } else {
             &[]

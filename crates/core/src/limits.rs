@@ -95,3 +95,31 @@ pub const STATUS_RULES_MAX: usize = 64;
 pub const RETRY_AFTER_SECONDS_MAX: i64 = 7 * 86_400;
 /// Signing secrets of one endpoint that are live at the same time.
 pub const LIVE_SECRETS_MAX: usize = 5;
+/// Rules of one connection.
+pub const RULES_MAX: usize = 16;
+/// Bytes of one filter.
+pub const FILTER_BYTES_MAX: usize = 16 * 1024;
+/// Levels of one filter.
+pub const FILTER_DEPTH_MAX: usize = 32;
+/// Conditions of one filter, those that hold others included.
+pub const FILTER_CONDITIONS_MAX: usize = 256;
+/// Regular expressions of one filter.
+pub const FILTER_REGEXES_MAX: usize = 16;
+/// Bytes of a regular expression as it is written.
+pub const REGEX_PATTERN_BYTES_MAX: usize = 1_024;
+/// Bytes that a regular expression may become in memory.
+pub const REGEX_PROGRAM_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one text that a regular expression looks at; what lies behind is not looked at.
+pub const REGEX_BYTES_PER_TEXT_MAX: usize = 64 * 1024;
+/// Bytes that the regular expressions of one filter look at in one request, together.
+pub const REGEX_BYTES_PER_REQUEST_MAX: usize = 1024 * 1024;
+/// The longest delay that a connection may add, in seconds: 30 days.
+pub const DELAY_SECONDS_MAX: i64 = 30 * 86_400;
+/// Bytes of a connection's script.
+pub const SCRIPT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a body that a script is given.
+pub const TRANSFORM_INPUT_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Bytes of headers and body that a script may make.
+pub const TRANSFORM_OUTPUT_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Characters kept of what a script says of its failure.
+pub const TRANSFORM_ERROR_CHARS_MAX: usize = 400;

@@ -9,6 +9,7 @@ use crate::claim::Scope;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{MessageId, ProjectId, RequestId, SourceId};
 use crate::key::Checksum;
+use crate::rules::Routing;
 use crate::time::Timestamp;
 
 /// Which way a request came.
@@ -87,7 +88,7 @@ impl Origin {
     }
 }
 
-/// One business event. Immutable but for `routed`.
+/// One business event. Immutable but for `routed` and `routing`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Message {
     /// Its id, and its `webhook-id`.
@@ -116,6 +117,10 @@ pub struct Message {
     pub decided_at: Timestamp,
     /// Whether any connection or endpoint matched, then or later.
     pub routed: bool,
+    /// What the rules of its connections did with it; a connection where no rule did anything has
+    /// only its delivery.
+    #[serde(default)]
+    pub routing: Vec<Routing>,
     /// A keyless message that looked the same shortly before (D5).
     pub suspected_duplicate_of: Option<MessageId>,
     /// The message that first had this key, where this one carries another payload or was

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooklatch_core::delivery::attempt::Timing;
+use hooklatch_core::delivery::attempt::{AttemptOutcome, Timing};
 use hooklatch_core::delivery::lifecycle::Next;
 use hooklatch_core::delivery::verdict::{self, AttemptFacts, Happened, LeaseFacts, Start, Verdict};
 use hooklatch_core::delivery::{Lease as Tenure, State, Trigger};
 use hooklatch_core::ids::EndpointId;
+use hooklatch_core::message::Parcel;
 use hooklatch_core::retry::retry_after;
 use hooklatch_core::time::{Millis, Timestamp};
+use hooklatch_core::transform::{TransformError, TransformInput};
 use hooklatch_egress::{Answer, Attempted, Call, SendError};
-use hooklatch_store::{FinishAttempt, Finished, Lease};
+use hooklatch_store::{FinishAttempt, Finished, Lease, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::destination::Destination;
@@ -32,7 +34,8 @@ pub(crate) async fn run(shared: Arc<Shared>, slot: Slot, lease: Lease, taken_at:
     let work = Work::new(&shared, &lease, taken_at);
     match verdict::before_attempt(&work.lease_facts()) {
         Start::GiveBack(next) => work.tell(work.giving_back(next)).await,
-        Start::Attempt if shared.stop.is_cancelled() => {
+        // A lease that may be over is no leave to send: we were frozen, or the store was slow.
+        Start::Attempt if shared.stop.is_cancelled() || work.lease_left().is_zero() => {
             work.tell(work.giving_back(not_started())).await;
         }
         Start::Attempt => work.attempt().await,
@@ -40,8 +43,8 @@ pub(crate) async fn run(shared: Arc<Shared>, slot: Slot, lease: Lease, taken_at:
     drop(slot);
 }
 
-/// A lease that came while the engine was told to stop: another start or another node takes the
-/// delivery at once.
+/// A lease that came while the engine was told to stop, or too late to be used: whoever asks next
+/// takes the delivery at once.
 fn not_started() -> Next {
     Next::Retry {
         after: Millis::ZERO,
@@ -98,10 +101,14 @@ impl<'a> Work<'a> {
     }
 
     async fn attempt(&self) {
+        let transformed = match self.transformed().await {
+            Ok(transformed) => transformed,
+            Err(error) => return self.tell(self.not_transformed(&error)).await,
+        };
         let started_at = self.now();
         let delivery = &self.lease.delivery;
-        let prepared =
-            request::prepare(&self.destination, delivery, &self.lease.parcel, started_at);
+        let parcel = transformed.as_ref().unwrap_or(&*self.lease.parcel);
+        let prepared = request::prepare(&self.destination, delivery, parcel, started_at);
         let sent = match prepared {
             Ok(Prepared { mut call, recorded }) => {
                 // The endpoint may have been given more time since the lease was.
@@ -119,6 +126,49 @@ impl<'a> Work<'a> {
         if let (true, Some(endpoint)) = (verdict.disable_endpoint, delivery.endpoint_id) {
             self.disable(endpoint, status).await;
         }
+    }
+
+    /// What is sent in place of the original; none where no script has a say. What was sent once is
+    /// sent again, though the script may have changed since.
+    async fn transformed(&self) -> Result<Option<Parcel>, TransformError> {
+        let delivery = &self.lease.delivery;
+        let Some(connection) = delivery.connection_id else {
+            return Ok(None);
+        };
+        let script = self.shared.directory.script(connection);
+        if script.is_none() && delivery.attempts <= 1 {
+            return Ok(None);
+        }
+        let store = &self.shared.store;
+        let original = &*self.lease.parcel;
+        let kept = store.transformed(delivery.id).await;
+        if let Some(kept) = kept.map_err(|error| unavailable(&error))? {
+            return Ok(Some(kept.in_place_of(original)));
+        }
+        let Some(script) = script else {
+            return Ok(None);
+        };
+        let input = TransformInput::of(&original.message, &original.envelope, &original.body)?;
+        let made = self.shared.transformer.transform(script, input).await?;
+        let kept = store.keep_transformed(delivery.id, made).await;
+        let kept = kept.map_err(|error| unavailable(&error))?;
+        Ok(Some(kept.in_place_of(original)))
+    }
+
+    /// The end of an attempt for which there was nothing to send.
+    fn not_transformed(&self, error: &TransformError) -> FinishAttempt {
+        let next = error.next();
+        if !error.is_an_attempt() {
+            tracing::warn!(delivery = %self.lease.delivery.id, %error, "a script could not run");
+            return self.giving_back(next);
+        }
+        let verdict = Verdict {
+            outcome: AttemptOutcome::Failed,
+            next,
+            disable_endpoint: false,
+        };
+        let sent = Sent::not_sent(error.to_string());
+        self.ending(self.tenure.started_at, sent, &verdict)
     }
 
     async fn send(&self, call: Call) -> Sent {
@@ -289,6 +339,11 @@ impl Sent {
             request_headers: Vec::new(),
         }
     }
+}
+
+/// Without the store nobody knows what was sent before, so that nothing is sent.
+fn unavailable(error: &StoreError) -> TransformError {
+    TransformError::Unavailable(error.to_string())
 }
 
 fn answered(answer: &Answer, now: Timestamp) -> Happened {

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hooklatch_core::config::Endpoint;
-use hooklatch_core::ids::{EndpointId, ProjectId};
+use hooklatch_core::ids::{ConnectionId, EndpointId, ProjectId};
 use hooklatch_core::seal::{Opener, SealingKey};
 use hooklatch_core::signature::SigningSecret;
 use hooklatch_core::time::Timestamp;
@@ -27,6 +27,9 @@ pub type Saving<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 pub trait Directory: Send + Sync + 'static {
     /// An endpoint; none if it was deleted.
     fn endpoint(&self, id: EndpointId) -> Option<Arc<ReadyEndpoint>>;
+
+    /// The script of a connection, if it has one.
+    fn script(&self, connection: ConnectionId) -> Option<Arc<str>>;
 
     /// What signs a send to a bare URL that brings no secret of its own.
     fn project_secret(&self, project: ProjectId) -> Option<Arc<[SigningSecret]>>;

@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::leasing;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::transformer::Transformer;
 
 /// How long the results of attempts that were cut short may take to be stored.
 const CUT_GRACE: Duration = Duration::from_secs(5);
@@ -48,11 +49,12 @@ impl Engine {
         store: Arc<dyn Deliveries>,
         directory: Arc<dyn Directory>,
         sender: Sender,
+        transformer: Arc<dyn Transformer>,
         settings: Settings,
         stop: CancellationToken,
     ) -> EngineHandle {
         let stop = stop.child_token();
-        let shared = Shared::new(store, directory, sender, &settings, stop);
+        let shared = Shared::new(store, directory, sender, transformer, &settings, stop);
         let shared = Arc::new(shared);
         shared.store.on_work(waker(&shared));
         let leasing = tokio::spawn(leasing::run(Arc::clone(&shared)));

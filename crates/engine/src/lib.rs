@@ -16,7 +16,9 @@ mod record;
 mod request;
 mod settings;
 mod shared;
+mod transformer;
 
 pub use directory::{Directory, ReadyEndpoint, Saving};
 pub use handle::{Drained, Engine, EngineHandle};
 pub use settings::Settings;
+pub use transformer::{NoTransforms, Transformer, Transforming};

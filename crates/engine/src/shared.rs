@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 use crate::destination::lane_terms;
 use crate::directory::Directory;
 use crate::settings::{Settings, millis};
+use crate::transformer::Transformer;
 
 pub(crate) struct Shared {
     pub store: Arc<dyn Deliveries>,
     pub directory: Arc<dyn Directory>,
     pub sender: Sender,
+    pub transformer: Arc<dyn Transformer>,
     /// Held for a few counts only, and never across an await.
     scheduler: Mutex<Scheduler>,
     started: Instant,
@@ -37,6 +39,7 @@ impl Shared {
         store: Arc<dyn Deliveries>,
         directory: Arc<dyn Directory>,
         sender: Sender,
+        transformer: Arc<dyn Transformer>,
         settings: &Settings,
         stop: CancellationToken,
     ) -> Self {
@@ -44,6 +47,7 @@ impl Shared {
             store,
             directory,
             sender,
+            transformer,
             scheduler: Mutex::new(Scheduler::new(settings.limits())),
             started: Instant::now(),
             work: Notify::new(),

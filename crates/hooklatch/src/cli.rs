@@ -35,8 +35,13 @@ pub(crate) enum Action {
     Send(Box<SendArgs>),
     /// Bring a database to the tables of this version
     Migrate(MigrateArgs),
+    /// Move everything from a data directory into a database
+    Copy(Box<CopyArgs>),
     /// See the whole story in under a minute, on a temporary store
     Demo(DemoArgs),
+    /// Run the scripts of connections, for a gateway that starts this by itself
+    #[command(hide = true, after_help = WORKER_EXAMPLE)]
+    TransformWorker,
 }
 
 impl Cli {
@@ -50,6 +55,12 @@ impl Cli {
         named.chain(secrets).collect()
     }
 }
+
+const WORKER_EXAMPLE: &str = "\
+Example:
+  hooklatch transform-worker < jobs > replies
+
+Each job and each reply is JSON behind its length, four bytes, big-endian.";
 
 const SERVE_EXAMPLE: &str = "\
 Example:
@@ -115,6 +126,11 @@ pub(crate) struct ServeArgs {
     /// How long a graceful end waits for what is under way [default: 30]
     #[arg(long, value_name = "SECONDS", env = "HOOKLATCH_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+
+    /// For how many days a database keeps messages, requests and attempts; claims are kept for
+    /// their windows either way [default: for ever]
+    #[arg(long, value_name = "DAYS", env = "HOOKLATCH_HISTORY_DAYS")]
+    pub history_days: Option<u32>,
 }
 
 /// Which database, where there is one.
@@ -163,6 +179,41 @@ pub(crate) struct MigrateArgs {
     pub check: bool,
 
     /// Print the versions as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const COPY_EXAMPLE: &str = "\
+Example:
+  hooklatch copy --from /var/lib/hooklatch --to postgres://hooklatch@db.internal/hooklatch
+
+Stop the gateway first. What is interrupted is gone on with by the same command. At the end both
+sides are read from the beginning and compared; until then no gateway opens the database. The
+directory keeps everything that it has.";
+
+/// Options of `hooklatch copy`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = COPY_EXAMPLE)]
+pub(crate) struct CopyArgs {
+    /// The data directory to copy, which no gateway has
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+
+    /// The PostgreSQL database to copy into, which holds nothing of hooklatch yet
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HOOKLATCH_DATABASE_URL",
+        hide_env_values = true,
+        value_parser = secret,
+    )]
+    pub to: Option<Secret>,
+
+    /// A file that holds the database URL
+    #[arg(long, value_name = "FILE", env = "HOOKLATCH_DATABASE_URL_FILE")]
+    pub to_file: Option<PathBuf>,
+
+    /// Print what was copied as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -302,11 +353,15 @@ mod tests {
     #[test]
     fn a_database_url_is_never_printed() {
         let url = "postgres://me:s3same@db/hooks";
-        for command in ["serve", "migrate"] {
-            let words = ["hooklatch", command, "--database-url", url];
-            let parsed = Cli::try_parse_from(words).unwrap();
+        for words in [
+            &["serve", "--database-url", url][..],
+            &["migrate", "--database-url", url],
+            &["copy", "--from", "dir", "--to", url],
+        ] {
+            let words = ["hooklatch"].iter().chain(words);
+            let parsed = Cli::try_parse_from(words.clone()).unwrap();
             assert!(!format!("{parsed:?}").contains("s3same"));
-            let wrong = Cli::try_parse_from(words.iter().chain(&["--no-such-flag"]));
+            let wrong = Cli::try_parse_from(words.chain(&["--no-such-flag"]));
             let error = wrong.unwrap_err().to_string();
             assert!(!error.contains("s3same"), "{error}");
         }
@@ -314,7 +369,7 @@ mod tests {
         for command in root.get_subcommands_mut() {
             let urls = command
                 .get_arguments()
-                .filter(|it| it.get_id() == "database_url");
+                .filter(|it| it.get_id() == "database_url" || it.get_id() == "to");
             assert!(urls.into_iter().all(Arg::is_hide_env_values_set));
         }
     }
@@ -325,7 +380,11 @@ mod tests {
             let words = ["hooklatch", "serve"].iter().chain(words);
             match Cli::try_parse_from(words).unwrap().command {
                 Action::Serve(serve) => serve.dev,
-                Action::Send(_) | Action::Migrate(_) | Action::Demo(_) => {
+                Action::Send(_)
+                | Action::Migrate(_)
+                | Action::Copy(_)
+                | Action::Demo(_)
+                | Action::TransformWorker => {
                     panic!("another command")
                 }
             }

@@ -3,6 +3,7 @@
 
 mod cli;
 mod connect;
+mod copy;
 mod demo;
 mod failure;
 mod migrate;
@@ -23,6 +24,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.command, Action::TransformWorker) {
+        // No runtime: nothing of the gateway is needed there.
+        hooklatch_transform::work();
+        return ExitCode::SUCCESS;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -50,6 +56,8 @@ async fn run(action: Action) -> Result<(), Failure> {
         Action::Serve(arguments) => serve::run(arguments).await,
         Action::Send(arguments) => send::run(arguments).await,
         Action::Migrate(arguments) => migrate::run(arguments).await,
+        Action::Copy(arguments) => copy::run(arguments).await,
         Action::Demo(arguments) => demo::run(arguments).await,
+        Action::TransformWorker => unreachable!("it was handled before the runtime started"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hooklatch_core::address::Reach;
 use hooklatch_core::limits::BODY_BYTES_MAX;
+use hooklatch_engine::{NoTransforms, Transformer};
 use hooklatch_store::Store;
 use tokio::sync::Semaphore;
 
@@ -69,12 +70,24 @@ pub struct Inner {
     body_memory: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
     refusals: RefusalLog,
+    transformer: Arc<dyn Transformer>,
 }
 
 impl App {
-    /// The surface over a store and its configuration.
+    /// The surface over a store and its configuration, without anything that runs scripts.
     pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, settings: Settings) -> Self {
+        Self::with_transformer(store, directory, settings, Arc::new(NoTransforms))
+    }
+
+    /// The surface over a store and its configuration.
+    pub fn with_transformer(
+        store: Arc<dyn Store>,
+        directory: Arc<Directory>,
+        settings: Settings,
+        transformer: Arc<dyn Transformer>,
+    ) -> Self {
         Self(Arc::new(Inner {
+            transformer,
             store,
             directory,
             call_names: CallNames::new(rand::random()),
@@ -105,6 +118,11 @@ impl Inner {
     /// The configuration.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// What runs scripts.
+    pub fn transformer(&self) -> &dyn Transformer {
+        &*self.transformer
     }
 
     /// How the surface behaves.

@@ -17,6 +17,11 @@ use crate::problem::Problem;
 #[derive(Debug, Clone)]
 pub struct ApiJson<T>(pub T);
 
+/// The same, where a number must be kept exactly and no member may be lost: 422 where reading the
+/// body would change it.
+#[derive(Debug, Clone)]
+pub struct ExactJson<T>(pub T);
+
 /// The text of a JSON body, for what must be kept as the caller wrote it.
 #[derive(Debug)]
 pub struct ApiText {
@@ -31,12 +36,27 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let ApiText { text, share } = ApiText::from_request(request, app).await?;
-        let value = serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
+        let input = read(&text).map(Self);
         drop(share);
-        hooklatch_core::config::read(value)
-            .map(Self)
-            .map_err(Problem::from)
+        input
     }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for ExactJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let ApiText { text, share } = ApiText::from_request(request, app).await?;
+        let input = read(&text)?;
+        hooklatch_core::config::check_exact(&text)?;
+        drop(share);
+        Ok(Self(input))
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let value = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
+    hooklatch_core::config::read(value).map_err(Problem::from)
 }
 
 impl FromRequest<App> for ApiText {

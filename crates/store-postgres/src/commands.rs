@@ -1,18 +1,20 @@
 //! What people ask of deliveries, each in a transaction of its own.
 
 use deadpool_postgres::Transaction;
-use hooklatch_core::delivery::lifecycle::Command;
+use hooklatch_core::delivery::lifecycle::{Command, CommandRefused};
 use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{DeliveryId, ProjectId};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::Commanded;
 use hooklatch_store::record::delivery::Columns;
 
-use tokio_postgres::types::ToSql;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::StoreClock;
 use crate::columns::{INSERT_DONE, INSERT_LIVE, UPDATE_LIVE, of_deliveries, of_moves, params};
 use crate::fault::Fault;
+use crate::rows::among::Param;
 use crate::rows::delivery::{self, select_deliveries};
 
 /// The time of a transaction: after it has the locks that it waits for.
@@ -35,13 +37,28 @@ pub(crate) async fn command(
         return Ok(Commanded::NotFound);
     }
     let now = now(transaction, clock).await?;
+    let db = transaction.client();
     match delivery.command(command, now) {
         Err(refused) => Ok(Commanded::Refused(refused)),
+        // What the command starts again needs its message. Reading it keeps its history from being
+        // dropped until the commit, and after that the live delivery does.
+        Ok(moved) if !moved.state.status().is_final() && !has_message(db, &moved).await? => {
+            Ok(Commanded::Refused(CommandRefused::HistoryDropped))
+        }
         Ok(moved) => {
             write(transaction, &delivery, &moved).await?;
             Ok(Commanded::Done(moved))
         }
     }
+}
+
+/// Whether a delivery's message and payload are still there.
+async fn has_message(db: &Client, delivery: &Delivery) -> Result<bool, Fault> {
+    let sql = "SELECT EXISTS (SELECT FROM hooklatch.messages WHERE id = $1) \
+               AND EXISTS (SELECT FROM hooklatch.payloads WHERE id = $1)";
+    let params: [Param<'_>; 1] = [(&delivery.message_id.number(), Type::INT8)];
+    let row = db.query_typed_opt(sql, &params).await?;
+    Ok(row.is_some_and(|row| row.get(0)))
 }
 
 /// Reads a delivery under lock, wherever it is. One that moves at this moment is looked for in

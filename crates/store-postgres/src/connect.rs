@@ -26,7 +26,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// a transaction that its client left open holds keys, so it is ended soon; a statement ends
 /// before its caller has given up for long.
 const SESSION: &str = "-c idle_in_transaction_session_timeout=5000 -c statement_timeout=20000 \
-                       -c lock_timeout=8000 -c client_connection_check_interval=2000 \
+                       -c lock_timeout=3000 -c client_connection_check_interval=2000 \
                        -c default_transaction_isolation=read\\ committed \
                        -c synchronous_commit=on -c jit=off -c timezone=UTC";
 

@@ -16,6 +16,9 @@ pub(crate) enum Fault {
     /// The connection is gone, or was not to be had.
     #[error("the connection to the database is lost: {0}")]
     Lost(Arc<str>),
+    /// The database has not answered in time; the connection counts as lost.
+    #[error("the database did not answer in time")]
+    Silent,
     /// The connection was lost while a transaction was being committed, and nobody could be asked
     /// since how it ended.
     #[error("the connection to the database was lost during a commit: {0}")]
@@ -65,7 +68,7 @@ impl Fault {
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
             Self::Unreadable(_) | Self::Panicked(_) => Remedy::Alone,
-            Self::Lost(_) | Self::Unknown(_) | Self::Closed => Remedy::Reconnect,
+            Self::Lost(_) | Self::Silent | Self::Unknown(_) | Self::Closed => Remedy::Reconnect,
             Self::NoPartition(_) => Remedy::Again,
             Self::Full(_) => Remedy::GiveUp,
             Self::Sql(error) => error.code().map_or(Remedy::Reconnect, remedy_for),
@@ -158,9 +161,11 @@ impl From<Fault> for StoreError {
             Fault::Unreadable(what) => Self::Unreadable(what),
             Fault::Closed => Self::Unavailable(None),
             Fault::Unknown(_) => Self::Unknown(Some(Box::new(fault))),
-            Fault::Sql(_) | Fault::Lost(_) | Fault::Panicked(_) | Fault::NoPartition(_) => {
-                Self::Unavailable(Some(Box::new(fault)))
-            }
+            Fault::Sql(_)
+            | Fault::Lost(_)
+            | Fault::Silent
+            | Fault::Panicked(_)
+            | Fault::NoPartition(_) => Self::Unavailable(Some(Box::new(fault))),
         }
     }
 }

@@ -14,6 +14,7 @@ mod connect;
 mod deliveries;
 mod fault;
 mod history;
+mod import;
 mod key;
 mod ledger;
 mod locks;
@@ -35,6 +36,7 @@ mod text;
 mod url;
 mod worker;
 
+pub use import::{Import, ImportError, Standing};
 pub use migrate::Migrated;
 pub use open::{OpenError, Options, migrate, versions};
 pub use partitions::Dropped;

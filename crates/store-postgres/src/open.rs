@@ -20,7 +20,7 @@ use crate::queue::{Bounds, Queue};
 use crate::store::PostgresStore;
 use crate::url::DatabaseUrl;
 use crate::worker::{Job, Worker};
-use crate::{partitions, pool};
+use crate::{import, partitions, pool};
 
 /// What can be set. The defaults suit a node with a few cores.
 #[derive(Clone)]
@@ -90,6 +90,12 @@ pub enum OpenError {
         /// Ours.
         needed: i64,
     },
+    /// A copy into the database was begun and is not complete.
+    #[error(
+        "a copy into this database was begun and is not complete: run `hooklatch copy` again with \
+         the same directory, which goes on with it, or empty the database"
+    )]
+    HalfCopied,
     /// The certificates in `sslrootcert` cannot be used.
     #[error("{0}")]
     Certificates(String),
@@ -123,9 +129,9 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
 pub async fn versions(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
     let connector = Connector::new(url).map_err(OpenError::Certificates)?;
     let client = connector.connect().await.map_err(OpenError::unreachable)?;
-    let from = steps::version(&client).await.map_err(OpenError::refused)?;
+    let found = steps::find(&client).await.map_err(OpenError::refused)?;
     Ok(Migrated {
-        from,
+        from: found.version,
         to: steps::VERSION,
     })
 }
@@ -188,13 +194,17 @@ async fn prepare(
         steps::migrate(connector).await?;
     }
     let client = connector.connect().await.map_err(OpenError::unreachable)?;
-    let found = steps::version(&client).await.map_err(OpenError::refused)?;
+    let found = steps::find(&client).await.map_err(OpenError::refused)?;
     steps::check(found)?;
-    if found < steps::VERSION {
+    if found.version < steps::VERSION {
         return Err(OpenError::Older {
-            found,
+            found: found.version,
             needed: steps::VERSION,
         });
+    }
+    let half_copied = import::is_under_way(&client).await;
+    if half_copied.map_err(OpenError::refused)? {
+        return Err(OpenError::HalfCopied);
     }
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let time = client.query_one(sql, &[]).await;

@@ -104,6 +104,20 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// Waits until something waits, or nothing will ever come.
+    pub(crate) async fn ready(&self) {
+        loop {
+            let arrived = self.arrived.notified();
+            {
+                let waiting = self.lock();
+                if !waiting.tasks.is_empty() || waiting.gate != Gate::Open {
+                    return;
+                }
+            }
+            arrived.await;
+        }
+    }
+
     /// Waits for something to do; takes at most what one commit takes. Nothing means that nothing
     /// will ever come.
     pub(crate) async fn take(&self) -> Option<Vec<T>> {

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use deadpool_postgres::Transaction;
 use hooklatch_core::admission::{ReleaseInput, ReleaseRefused, Released, discard, release};
 use hooklatch_core::claim::Claim;
-use hooklatch_core::ids::{ProjectId, RequestId};
-use hooklatch_core::message::{Envelope, Request};
+use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
+use hooklatch_core::message::{Envelope, Message, Request};
 use hooklatch_store::ReleaseOutcome;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::claim::{Columns as ClaimColumns, encode_parts};
@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::key::{Key, part_hash, place};
 use crate::locks::lock_keys;
 use crate::memory::Memory;
+use crate::partitions;
 use crate::rows::among::{Among, Param};
 use crate::rows::claim::select_claims;
 use crate::rows::{claim, message, payload, request};
@@ -50,8 +51,13 @@ pub(crate) async fn release_one(
     let Some(original) = record.original_message_id else {
         return Ok((why_not(db, project, id).await?, Vec::new()));
     };
-    let original = message::load(db, original).await?;
-    let original = original.ok_or_else(|| gone(id, "original"))?.message;
+    let (Some(original), Some(carried)) = (
+        original_of(db, original).await?,
+        carried(db, &record).await?,
+    ) else {
+        let refused = ReleaseRefused::HistoryDropped;
+        return Ok((ReleaseOutcome::Refused(refused), Vec::new()));
+    };
     let claims = claims_of(db, &record).await?;
     let released = memory
         .numbers
@@ -59,14 +65,26 @@ pub(crate) async fn release_one(
     match released {
         Err(refused) => Ok((ReleaseOutcome::Refused(refused), Vec::new())),
         Ok(released) => {
-            let due = write_released(transaction, &record, &released).await?;
+            let due = write_released(transaction, &record, &released, carried).await?;
             Ok((ReleaseOutcome::Released(released.message.id), due))
         }
     }
 }
 
-fn gone(id: RequestId, what: &str) -> Fault {
-    Fault::unreadable(format!("the {what} of {id} is gone"))
+/// The original, unless its history was dropped.
+async fn original_of(db: &Client, id: MessageId) -> Result<Option<Message>, Fault> {
+    match message::load(db, id).await? {
+        Some(stored) => Ok(Some(stored.message)),
+        None => dropped(db, id.number(), "message").await,
+    }
+}
+
+/// Answers that something was dropped with its day; a day that is still there is not without it.
+async fn dropped<T>(db: &Client, number: i64, what: &str) -> Result<Option<T>, Fault> {
+    if partitions::kept(db, &[number]).await?.is_empty() {
+        return Ok(None);
+    }
+    Err(Fault::unreadable(format!("the {what} of {number} is gone")))
 }
 
 /// The claims under the key of a request, which nobody else decides upon until the transaction
@@ -95,9 +113,9 @@ async fn write_released(
     transaction: &Transaction<'_>,
     record: &Request,
     released: &Released,
+    (envelope, body): (Envelope, Bytes),
 ) -> Result<Vec<LaneChange>, Fault> {
     let db = transaction.client();
-    let (envelope, body) = carried(db, record).await?;
     let message = &released.message;
     // Numbers are minted one after the other; where a node's slot was used up in between, the
     // deliveries are strays.
@@ -127,20 +145,24 @@ async fn write_released(
     Ok(due.collect())
 }
 
-/// What a request carried: its own body where it was kept, else its original's.
-async fn carried(db: &Client, record: &Request) -> Result<(Envelope, Bytes), Fault> {
+/// What a request carried: its own body where it was kept, else its original's. None where that
+/// was dropped.
+async fn carried(db: &Client, record: &Request) -> Result<Option<(Envelope, Bytes)>, Fault> {
     let number = record.id.number();
     let mut own = payload::load_all(db, &Among::of([number])).await?;
-    let own = own
-        .remove(&number)
-        .ok_or_else(|| payload::missing(number))?;
+    let Some(own) = own.remove(&number) else {
+        return dropped(db, number, "payload").await;
+    };
     let body = match (own.body, record.original_message_id) {
         (Some(body), _) => Some(body),
         (None, Some(original)) => payload::body(db, original.number()).await?,
         (None, None) => None,
     };
-    let body = body.ok_or_else(|| gone(record.id, "body"))?;
-    Ok((Envelope::clone(&own.envelope), body))
+    let Some(body) = body else {
+        let holder = record.original_message_id.map_or(number, |id| id.number());
+        return dropped(db, holder, "body").await;
+    };
+    Ok(Some((Envelope::clone(&own.envelope), body)))
 }
 
 async fn insert_strays(db: &Client, deliveries: &[DeliveryColumns]) -> Result<(), Fault> {

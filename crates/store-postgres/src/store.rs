@@ -10,6 +10,7 @@ use hooklatch_core::admission::{Admission, Arrival, Refused};
 use hooklatch_core::delivery::Lane;
 use hooklatch_core::delivery::lifecycle::Command;
 use hooklatch_core::ids::{DeliveryId, ProjectId, RequestId};
+use hooklatch_core::transform::Transformed;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::{
     Answer, Commanded, Deliveries, FinishAttempt, Finished, LeaseRequest, Leases, StoreError, Wake,
@@ -26,6 +27,8 @@ use crate::node::Wakes;
 use crate::open::{self, OpenError, Options};
 use crate::pool::transact;
 use crate::queue::{Queue, Task};
+use crate::rows::transformed;
+use crate::snapshot;
 use crate::url::DatabaseUrl;
 
 /// For how long somebody waits for what does not go in batches.
@@ -80,7 +83,8 @@ impl PostgresStore {
             if stopped {
                 return Err(StoreError::Unavailable(None));
             }
-            let work = tokio::time::timeout(PATIENCE, work);
+            // Its clock is the store's runtime's: the caller need not run on any.
+            let work = async move { tokio::time::timeout(PATIENCE, work).await };
             match self.runtime.spawn(work).await {
                 Ok(Ok(done)) => Ok(done?),
                 Ok(Err(_)) => Err(Fault::Unknown("the database does not answer".into()).into()),
@@ -187,6 +191,31 @@ impl Deliveries for PostgresStore {
                 memory.learnt(&[LaneChange::Due(moved.lane(), due)]);
             }
             Ok(commanded)
+        })
+    }
+
+    fn keep_transformed(
+        &self,
+        delivery: DeliveryId,
+        transformed: Transformed,
+    ) -> Answer<'_, Transformed> {
+        let pool = self.pool.clone();
+        self.run(async move {
+            transact(&pool, |transaction| {
+                // Its bytes are shared, not copied.
+                let made = transformed.clone();
+                Box::pin(
+                    async move { transformed::keep(transaction.client(), delivery, &made).await },
+                )
+            })
+            .await
+        })
+    }
+
+    fn transformed(&self, delivery: DeliveryId) -> Answer<'_, Option<Transformed>> {
+        let pool = self.pool.clone();
+        self.run(async move {
+            snapshot::read(&pool, |db| Box::pin(transformed::load(db, delivery))).await
         })
     }
 

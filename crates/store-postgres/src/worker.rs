@@ -23,8 +23,11 @@ use crate::memory::{Memory, text_of};
 use crate::partitions;
 use crate::queue::Queue;
 
-/// How long one half of a transaction may take before the connection counts as broken.
-const HALF_MAX: Duration = Duration::from_secs(15);
+/// How long the first half of a transaction may take before the connection counts as broken:
+/// callers want to hear 503 before they give up themselves.
+const FIRST_MAX: Duration = Duration::from_secs(4);
+/// How long the second half may, which writes and syncs.
+const SECOND_MAX: Duration = Duration::from_secs(10);
 /// For how long an ambiguous commit is asked after.
 const ASKING_MAX: Duration = Duration::from_secs(20);
 /// The pause between two tries to connect, or to ask.
@@ -32,8 +35,26 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How often a batch is tried that other nodes stand in the way of.
 const TRIES: usize = 6;
 
+/// The longest linger.
+const LINGER_MAX: Duration = Duration::from_millis(3);
+/// Of fewer tasks nobody waits for others: there are none.
+const CROWD: usize = 5;
+
+/// For how long the next batch lets others join: a share of the time that the last one took, where
+/// there were others. Fewer and larger batches cost the database less for each.
+fn linger_after(tasks: usize, share: Duration) -> Duration {
+    // A timer of the runtime is no finer.
+    if tasks < CROWD || share < Duration::from_millis(1) {
+        return Duration::ZERO;
+    }
+    share.min(LINGER_MAX)
+}
+
 /// What a worker does.
 pub(crate) trait Job: Send + Sync + 'static {
+    /// Which part of a batch's time the next one lets others join.
+    const LINGERS: u32;
+
     /// One task.
     type Task: Send + 'static;
     /// What its statements are, once prepared.
@@ -105,11 +126,20 @@ const MARK: &str = "UPDATE hooklatch.writers \
                     SET batch = $2, at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
                     WHERE id = $1 RETURNING at";
 
-/// How a worker's statements are planned: always through an index, row by row. A plan made for
-/// tables that were empty then must not read them whole when they are not.
-const PLANS: &str = "SET enable_seqscan = off; \
+/// How a worker's statements are planned: once, and always through an index, row by row. A plan made
+/// for tables that were empty then must not read them whole when they are not; and to plan a
+/// statement over the parts of the ledger anew takes several times as long as to run it.
+const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
                      SET enable_bitmapscan = off; SET enable_hashjoin = off; \
                      SET enable_mergejoin = off";
+
+/// What follows in the transaction is planned for its values: history has many partitions, and only
+/// a plan that knows the numbers leaves out, and does not lock, those that they are not in.
+pub(crate) const BY_VALUE: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
+/// Commits. The server must not end its wait for a standby for lack of time: it would report as done
+/// what only the primary has.
+pub(crate) const COMMIT: &str = "SET LOCAL statement_timeout = 0; COMMIT";
 
 /// A worker.
 pub(crate) struct Worker<J: Job> {
@@ -136,7 +166,16 @@ impl<J: Job> Worker<J> {
     pub(crate) async fn run(self) {
         let mut link = None;
         let mut not_before = None;
-        while let Some(tasks) = self.queue.take().await {
+        let mut linger = Duration::ZERO;
+        loop {
+            self.queue.ready().await;
+            if !linger.is_zero() {
+                tokio::time::sleep(linger).await;
+            }
+            let Some(tasks) = self.queue.take().await else {
+                return;
+            };
+            let (began, many) = (Instant::now(), tasks.len());
             let working = self.work(&mut link, &mut not_before, tasks);
             // Decisions catch what panics in them. Whatever else did has lost its callers' answers
             // and its connection, and must not end the worker.
@@ -147,6 +186,7 @@ impl<J: Job> Worker<J> {
                 link = None;
             }
             self.queue.done();
+            linger = linger_after(many, began.elapsed() / J::LINGERS);
         }
     }
 
@@ -215,7 +255,8 @@ impl<J: Job> Worker<J> {
             match self.attempt(link, tasks).await {
                 Tried::Failed(fault) if tried < TRIES => match fault.remedy() {
                     Remedy::Again => self.clear_the_way(link, &fault).await,
-                    Remedy::Reconnect if reused => {}
+                    // Who does not answer is not asked again at once.
+                    Remedy::Reconnect if reused && !matches!(fault, Fault::Silent) => {}
                     Remedy::Reconnect | Remedy::Alone | Remedy::GiveUp => {
                         return Tried::Failed(fault);
                     }
@@ -249,7 +290,7 @@ impl<J: Job> Worker<J> {
             },
         };
         let deciding = self.job.decide(&mut link, tasks);
-        let decided = match in_time(deciding).await {
+        let decided = match in_time(FIRST_MAX, deciding).await {
             Ok(decided) => decided,
             Err(fault) => {
                 if fault.remedy() != Remedy::Reconnect {
@@ -258,7 +299,7 @@ impl<J: Job> Worker<J> {
                 return Tried::Failed(fault);
             }
         };
-        match in_time(self.job.write(&link, &decided)).await {
+        match in_time(SECOND_MAX, self.job.write(&link, &decided)).await {
             Ok(()) => {
                 *kept = Some(link);
                 Tried::Committed(decided)
@@ -280,21 +321,21 @@ impl<J: Job> Worker<J> {
 
     async fn roll_back(&self, link: Link<J::Statements>) -> Option<Link<J::Statements>> {
         let rolled_back = link.client.batch_execute("ROLLBACK");
-        match tokio::time::timeout(HALF_MAX, rolled_back).await {
+        match tokio::time::timeout(FIRST_MAX, rolled_back).await {
             Ok(Ok(())) => Some(link),
             Ok(Err(_)) | Err(_) => None,
         }
     }
 
     async fn connect(&self) -> Result<Link<J::Statements>, Fault> {
-        let client = self.connector.connect().await?;
-        in_time(async { Ok(client.batch_execute(PLANS).await?) }).await?;
+        let client = in_time(FIRST_MAX, self.connector.connect()).await?;
+        in_time(FIRST_MAX, async { Ok(client.batch_execute(PLANS).await?) }).await?;
         let sql = "INSERT INTO hooklatch.writers (batch, at) \
                    VALUES (0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
                    RETURNING id";
-        let row = in_time(async { Ok(client.query_one(sql, &[]).await?) }).await?;
-        let mark = in_time(async { Ok(client.prepare(MARK).await?) }).await?;
-        let statements = in_time(J::prepare(&client)).await?;
+        let row = in_time(FIRST_MAX, async { Ok(client.query_one(sql, &[]).await?) }).await?;
+        let mark = in_time(FIRST_MAX, async { Ok(client.prepare(MARK).await?) }).await?;
+        let statements = in_time(FIRST_MAX, J::prepare(&client)).await?;
         Ok(Link {
             client,
             statements,
@@ -316,7 +357,7 @@ impl<J: Job> Worker<J> {
         tracing::warn!(%fault, "a commit was cut off; asking the database how it ended");
         let until = Instant::now() + ASKING_MAX;
         while Instant::now() < until {
-            match in_time(self.ask_once(writer, batch)).await {
+            match in_time(SECOND_MAX, self.ask_once(writer, batch)).await {
                 Ok(true) => return Tried::Committed(decided),
                 Ok(false) => return Tried::Failed(fault),
                 Err(fault) => tracing::debug!(%fault, "the database cannot be asked yet"),
@@ -336,9 +377,12 @@ impl<J: Job> Worker<J> {
     }
 }
 
-async fn in_time<T>(half: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    match tokio::time::timeout(HALF_MAX, half).await {
+async fn in_time<T>(
+    most: Duration,
+    half: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(most, half).await {
         Ok(done) => done,
-        Err(_) => Err(Fault::lost("the database did not answer in time")),
+        Err(_) => Err(Fault::Silent),
     }
 }

@@ -9,8 +9,8 @@ use hooklatch_core::claim::{Claim, ClaimKey};
 use hooklatch_core::delivery::{Delivery, DeliveryStatus};
 use hooklatch_core::ids::{MessageId, ProjectId};
 use hooklatch_core::invariants;
-use hooklatch_core::message::{Effect, Message, Parcel};
-use hooklatch_core::time::Millis;
+use hooklatch_core::message::{Message, Parcel};
+use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_store::record::claim::encode_parts;
 use hooklatch_store::record::envelope;
 use rusqlite::params;
@@ -189,16 +189,25 @@ fn write_accepted(
     let row = message.id.number();
     let place = envelopes.place(prepared.envelope, row);
     payload::insert(batch.db, row, place, Some(&arrival.body))?;
-    if !accepted.deliveries.is_empty() && arrival.delay <= DELAY_CACHED_MAX {
+    let due_soon = due_soon(&accepted.deliveries, batch.now);
+    if due_soon > 0 {
         let parcel = Parcel {
             message: message.clone(),
             envelope: Arc::clone(&arrival.envelope),
             body: arrival.body.clone(),
         };
-        let admitted = (Arc::new(parcel), accepted.deliveries.len());
-        batch.effects.admitted.push(admitted);
+        batch.effects.admitted.push((Arc::new(parcel), due_soon));
     }
     Ok(())
+}
+
+/// How many deliveries will soon ask for their parcel.
+fn due_soon(deliveries: &[Delivery], now: Timestamp) -> usize {
+    let soon = |delivery: &&Delivery| {
+        let due = delivery.next_attempt_at();
+        due.is_some_and(|due| due <= now + DELAY_CACHED_MAX)
+    };
+    deliveries.iter().filter(soon).count()
 }
 
 /// Writes a message with its deliveries.
@@ -263,10 +272,10 @@ fn write_repeat(
             batch.due(delivery.lane(), due);
         }
     }
-    if repeat.request.effect == Effect::Rerouted {
+    if let Some(routing) = &repeat.routing {
         let original = repeat.request.original_message_id;
         let original = original.expect("a repetition has an original");
-        message::set_routed(batch.db, original)?;
+        message::set_routed(batch.db, original, routing)?;
     }
     for delivery in &repeat.rerouted {
         // The message itself may be listed already.

@@ -91,11 +91,14 @@ CREATE TABLE audit (
 CREATE INDEX audit_project ON audit (project, id);
 ";
 
-/// What came later, and what an older version neither needs nor minds.
+/// What came later, and what an older version neither needs nor minds: a file is given it when it is
+/// opened.
 ///
 /// The live leases of each lane are few, so their index costs a page or two that stay in memory.
 const ADDITIONS: &str = "
 CREATE INDEX IF NOT EXISTS deliveries_live ON deliveries (lane, at) WHERE status = 1;
+-- What a connection's script made of a request, by the delivery that sends it.
+CREATE TABLE IF NOT EXISTS transformed (delivery INTEGER PRIMARY KEY, headers TEXT, body BLOB);
 ";
 
 /// What stops a file from being opened, beside SQLite's own errors.

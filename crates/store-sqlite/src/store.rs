@@ -13,6 +13,7 @@ use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId};
 use hooklatch_core::key::Checksum;
 use hooklatch_core::time::Timestamp;
+use hooklatch_core::transform::Transformed;
 use hooklatch_store::{
     Admissions, Answer, AttemptFilter, AuditEntry, ClaimView, Commanded, ConfigRecord,
     Configuration, Deliveries, Expected, FinishAttempt, Finished, History, LeaseRequest, Leases,
@@ -28,6 +29,7 @@ use crate::fault::Fault;
 use crate::ledger::{self, Freed, Wanted};
 use crate::queue::{Run, Task};
 use crate::requests::{self, PreparedRefusal};
+use crate::rows::transformed;
 use crate::{Closed, SqliteStore, history, pages};
 
 impl SqliteStore {
@@ -117,6 +119,19 @@ impl Deliveries for SqliteStore {
         command: Command,
     ) -> Answer<'_, Commanded> {
         Box::pin(self.write((project, delivery, command), 0, deliveries::command))
+    }
+
+    fn keep_transformed(
+        &self,
+        delivery: DeliveryId,
+        transformed: Transformed,
+    ) -> Answer<'_, Transformed> {
+        let bytes = transformed.body.len();
+        Box::pin(self.write((delivery, transformed), bytes, transformed::keep))
+    }
+
+    fn transformed(&self, delivery: DeliveryId) -> Answer<'_, Option<Transformed>> {
+        self.read(move |db| transformed::load(db, delivery))
     }
 
     fn hasten(&self, lane: Lane) -> Answer<'_, ()> {

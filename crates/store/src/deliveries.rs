@@ -8,6 +8,7 @@ use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{AttemptId, DeliveryId, ProjectId};
 use hooklatch_core::message::Parcel;
 use hooklatch_core::time::Millis;
+use hooklatch_core::transform::Transformed;
 
 use crate::Answer;
 
@@ -120,6 +121,17 @@ pub trait Deliveries: Send + Sync {
         delivery: DeliveryId,
         command: Command,
     ) -> Answer<'_, Commanded>;
+
+    /// Keeps what a delivery is sent as, durably: the first one counts. Answers with what is kept,
+    /// so that every attempt sends the same bytes.
+    fn keep_transformed(
+        &self,
+        delivery: DeliveryId,
+        transformed: Transformed,
+    ) -> Answer<'_, Transformed>;
+
+    /// What a delivery is sent as, where a script made it.
+    fn transformed(&self, delivery: DeliveryId) -> Answer<'_, Option<Transformed>>;
 
     /// Makes what waits in a lane due now: its endpoint was deleted, disabled, or enabled, and
     /// each delivery shall learn of it.

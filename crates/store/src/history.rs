@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hooklatch_core::cause::Cause;
 use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome};
-use hooklatch_core::delivery::{Delivery, DeliveryStatus, Trigger};
+use hooklatch_core::delivery::{Delivery, DeliveryStatus, Trigger, message_status};
 use hooklatch_core::ids::{DeliveryId, EndpointId, MessageId, ProjectId, RequestId, SourceId};
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{Envelope, Message, Request, RequestOutcome};
@@ -46,8 +46,21 @@ pub struct Page<T> {
 pub enum StatusFilter {
     /// Some delivery decides, by [`hooklatch_core::delivery::message_status`].
     Delivery(DeliveryStatus),
-    /// There are no deliveries.
+    /// There are no deliveries, because no connection matched.
     NoRoute,
+    /// There are no deliveries, because the rules of every connection dropped it.
+    Filtered,
+}
+
+impl StatusFilter {
+    /// Whether a message fits whose deliveries stand at `statuses`; `routed` is the message's own.
+    pub fn fits(self, routed: bool, statuses: &[DeliveryStatus]) -> bool {
+        match self {
+            Self::Delivery(wanted) => message_status(statuses) == Some(wanted),
+            Self::NoRoute => statuses.is_empty() && !routed,
+            Self::Filtered => statuses.is_empty() && routed,
+        }
+    }
 }
 
 /// Which messages.

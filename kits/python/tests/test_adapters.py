@@ -192,7 +192,11 @@ def django_database(database: str) -> Iterator[str]:
     url = urlsplit(database)
     connections["default"].close()
     connections["default"].settings_dict.update(
-        NAME=url.path[1:], USER=url.username, HOST=url.hostname, PORT=str(url.port)
+        NAME=url.path[1:],
+        USER=url.username,
+        PASSWORD=url.password or "",
+        HOST=url.hostname,
+        PORT=str(url.port),
     )
     yield database
     connections["default"].close()

@@ -3,6 +3,7 @@
 //! before them and ended after them, also when they fail.
 
 mod inputs;
+mod kits;
 mod runner;
 mod tools;
 
@@ -25,6 +26,12 @@ pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
     let services = Services::start(&workspace)?;
     let tests = runner::tests(filters, services.variables())?;
     let doc_tests = runner::doc_tests(filters, services.variables())?;
+    // Whoever asks for some tests asks for tests in Rust.
+    let kits = if filters.is_empty() {
+        kits::run(&workspace, services.variables())?
+    } else {
+        0
+    };
     drop(services);
 
     if let Some(findings) = &untidy {
@@ -36,10 +43,11 @@ pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
         return Err("no test has such a name".into());
     }
     let is_tidy = untidy.is_none_or(|findings| findings.is_empty());
-    Ok(match (tests.exit_code, doc_tests.exit_code) {
-        (0, 0) if is_tidy => ExitCode::SUCCESS,
-        (0, 0) => ExitCode::FAILURE,
-        (0, code) | (code, _) => ExitCode::from(code),
+    let bad = [tests.exit_code, doc_tests.exit_code, kits];
+    Ok(match bad.into_iter().find(|code| *code != 0) {
+        None if is_tidy => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+        Some(code) => ExitCode::from(code),
     })
 }
 

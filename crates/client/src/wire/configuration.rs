@@ -154,6 +154,9 @@ pub struct ConnectionInput {
     pub event_types: Option<Vec<String>>,
     /// The endpoint.
     pub endpoint_id: String,
+    /// What is done with messages on their way, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Value>,
 }
 
 /// What leads from a source, or from the send API, to an endpoint.

@@ -196,9 +196,30 @@ pub struct Message {
     /// Its deliveries.
     #[serde(default)]
     pub deliveries: Vec<MessageDelivery>,
+    /// What its connections did with it.
+    #[serde(default)]
+    pub routing: Vec<MessageRouting>,
     /// What the server would have people know.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// What one connection did with a message.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct MessageRouting {
+    /// The connection.
+    pub connection_id: String,
+    /// `routed`, `filtered` or `deduplicated`.
+    pub outcome: String,
+    /// The position of the rule that decided, from 0.
+    #[serde(default)]
+    pub rule: Option<u16>,
+    /// Why.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// The message that had the key before.
+    #[serde(default)]
+    pub original_message_id: Option<String>,
 }
 
 /// A delivery as its message lists it.

@@ -11,7 +11,7 @@ pub use configuration::{
 };
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, Trigger};
 pub(crate) use message::NewMessageBody;
-pub use message::{Message, MessageDelivery, MessageStatus, NewMessage, Target};
+pub use message::{Message, MessageDelivery, MessageRouting, MessageStatus, NewMessage, Target};
 pub use request::{Cause, Claim, Direction, Effect, Freed, Outcome, RequestRecord};
 
 use serde::Deserialize;

@@ -2,10 +2,11 @@
 
 use super::{Accepted, Arrival, Decision, OnConflict, OnFailedOriginal, Prior, Repeat};
 use crate::cause::{self, CauseFacts};
-use crate::claim::{Claim, ClaimKey, ClaimKind};
+use crate::claim::{Claim, ClaimKey, ClaimKind, Scope};
 use crate::delivery::Delivery;
-use crate::ids::{DeliveryId, MessageId, Mint, RequestId};
+use crate::ids::{MessageId, Mint, RequestId};
 use crate::message::{Direction, Effect, KeyRecord, Message, Origin, Request, RequestOutcome};
+use crate::rules::{Passing, pass};
 use crate::time::Timestamp;
 
 /// What a prior claim makes of an arrival.
@@ -24,29 +25,38 @@ enum Match<'a> {
 /// is still open; `mint` numbers what is made.
 pub fn decide(arrival: &Arrival, priors: &[Prior], mint: &mut Mint, now: Timestamp) -> Decision {
     let live = priors.iter().filter(|prior| prior.claim.protects(now));
-    let (look_alikes, known): (Vec<&Prior>, Vec<&Prior>) =
-        live.partition(|prior| prior.claim.kind == ClaimKind::LookAlike);
+    // What a connection has seen only concerns its deliveries, not what the arrival is.
+    let (of_connections, own): (Vec<&Prior>, Vec<&Prior>) =
+        live.partition(|prior| is_of_connection(&prior.claim.scope));
+    let (look_alikes, known): (Vec<&Prior>, Vec<&Prior>) = own
+        .into_iter()
+        .partition(|prior| prior.claim.kind == ClaimKind::LookAlike);
+    let arrived = Arrived {
+        arrival,
+        of_connections: &of_connections,
+        now,
+    };
     match find(arrival, &known) {
         Match::New => {
             let suspected = look_alikes.first().map(|prior| prior.original.message_id);
-            let arrived = Novelty {
+            let novelty = Novelty {
                 suspected,
                 ..Novelty::default()
             };
-            Decision::Accept(Box::new(accept(arrival, &arrived, mint, now)))
+            Decision::Accept(Box::new(accept(&arrived, &novelty, mint)))
         }
-        Match::Same(prior) => repeat(arrival, prior, &known, Payload::Same, mint, now),
+        Match::Same(prior) => repeat(&arrived, prior, &known, Payload::Same, mint),
         Match::Differs(prior) => match (arrival.direction, arrival.policy.on_conflict) {
             (Direction::Inbound, OnConflict::Accept) => {
                 let differs_from = Some(prior.original.message_id);
-                let arrived = Novelty {
+                let novelty = Novelty {
                     differs_from,
                     ..Novelty::default()
                 };
-                Decision::Accept(Box::new(accept(arrival, &arrived, mint, now)))
+                Decision::Accept(Box::new(accept(&arrived, &novelty, mint)))
             }
             (Direction::Inbound, OnConflict::Suppress) => {
-                repeat(arrival, prior, &known, Payload::Differs, mint, now)
+                repeat(&arrived, prior, &known, Payload::Differs, mint)
             }
             (Direction::Inbound, OnConflict::Quarantine) => conflict(
                 arrival,
@@ -84,6 +94,35 @@ fn find<'a>(arrival: &Arrival, known: &[&'a Prior]) -> Match<'a> {
     }
 }
 
+fn is_of_connection(scope: &Scope) -> bool {
+    match scope {
+        Scope::Connection(_) => true,
+        Scope::Source(_) | Scope::Group(_) | Scope::Send(..) => false,
+    }
+}
+
+/// An arrival with what its connections have seen of it.
+struct Arrived<'a> {
+    arrival: &'a Arrival,
+    of_connections: &'a [&'a Prior],
+    now: Timestamp,
+}
+
+impl Arrived<'_> {
+    /// What leads a message of it, new or known, through its connections.
+    fn passing(&self, message_id: MessageId) -> Passing<'_> {
+        Passing {
+            message_id,
+            project_id: self.arrival.project_id,
+            destinations: &self.arrival.destinations,
+            rulings: &self.arrival.rulings,
+            priors: self.of_connections,
+            delay: self.arrival.delay,
+            now: self.now,
+        }
+    }
+}
+
 /// How a new message stands to others.
 #[derive(Default)]
 struct Novelty {
@@ -91,8 +130,10 @@ struct Novelty {
     differs_from: Option<MessageId>,
 }
 
-fn accept(arrival: &Arrival, novelty: &Novelty, mint: &mut Mint, now: Timestamp) -> Accepted {
+fn accept(arrived: &Arrived<'_>, novelty: &Novelty, mint: &mut Mint) -> Accepted {
+    let (arrival, now) = (arrived.arrival, arrived.now);
     let id = MessageId::from_number(mint.next(now));
+    let passed = pass(&arrived.passing(id), mint);
     let origin = match novelty.differs_from {
         Some(_) => Origin::Conflicting,
         None => Origin::Accepted,
@@ -111,6 +152,7 @@ fn accept(arrival: &Arrival, novelty: &Novelty, mint: &mut Mint, now: Timestamp)
         received_at: arrival.received_at,
         decided_at: now,
         routed: !arrival.destinations.is_empty(),
+        routing: passed.routing,
         suspected_duplicate_of: novelty.suspected,
         original_message_id: novelty.differs_from,
         response_status: arrival.response_status,
@@ -118,22 +160,20 @@ fn accept(arrival: &Arrival, novelty: &Novelty, mint: &mut Mint, now: Timestamp)
         extra_headers: arrival.extra_headers.clone(),
         warnings: arrival.warnings.clone(),
     };
-    let deliveries = open_deliveries(arrival, id, mint, now);
-    let claims = distinct_keys(arrival)
-        .map(|key| claim(arrival, key, id, origin, now))
-        .collect();
+    let own_claims = distinct_keys(arrival).map(|key| claim(arrival, key, id, origin, now));
     Accepted {
         message,
-        deliveries,
-        claims,
+        deliveries: passed.deliveries,
+        claims: own_claims.chain(passed.claims).collect(),
     }
 }
 
-/// Each key once, as the first rule reads it: a former rule may read the same one with another
-/// fingerprint, and one key has one claim (INV-1).
+/// Each key of the arrival itself once, as the first rule reads it: a former rule may read the same
+/// one with another fingerprint, and one key has one claim (INV-1).
 fn distinct_keys(arrival: &Arrival) -> impl Iterator<Item = &ClaimKey> {
     let before = |index: usize| &arrival.keys[..index];
     let keys = arrival.keys.iter().enumerate();
+    let keys = keys.filter(|(_, key)| !is_of_connection(&key.scope));
     let distinct = keys.filter(move |(index, key)| {
         let same = |other: &ClaimKey| (&other.scope, other.checksum) == (&key.scope, key.checksum);
         !before(*index).iter().any(same)
@@ -142,7 +182,8 @@ fn distinct_keys(arrival: &Arrival) -> impl Iterator<Item = &ClaimKey> {
 }
 
 fn first_key(arrival: &Arrival) -> Option<&ClaimKey> {
-    arrival.keys.iter().find(|key| key.kind == ClaimKind::Key)
+    let own = |key: &&ClaimKey| key.kind == ClaimKind::Key && !is_of_connection(&key.scope);
+    arrival.keys.iter().find(own)
 }
 
 fn record_of(key: &ClaimKey) -> KeyRecord {
@@ -151,26 +192,6 @@ fn record_of(key: &ClaimKey) -> KeyRecord {
         checksum: key.checksum,
         scope: key.scope.clone(),
     }
-}
-
-fn open_deliveries(
-    arrival: &Arrival,
-    message: MessageId,
-    mint: &mut Mint,
-    now: Timestamp,
-) -> Vec<Delivery> {
-    let open = |destination| {
-        let id = DeliveryId::from_number(mint.next(now));
-        Delivery::opened(
-            id,
-            message,
-            arrival.project_id,
-            destination,
-            now + arrival.delay,
-            now,
-        )
-    };
-    arrival.destinations.iter().map(open).collect()
 }
 
 fn claim(
@@ -204,23 +225,25 @@ enum Payload {
 }
 
 fn repeat(
-    arrival: &Arrival,
+    arrived: &Arrived<'_>,
     prior: &Prior,
     known: &[&Prior],
     payload: Payload,
     mint: &mut Mint,
-    now: Timestamp,
 ) -> Decision {
+    let (arrival, now) = (arrived.arrival, arrived.now);
     let request_id = RequestId::from_number(mint.next(now));
     let mut redriven = Vec::new();
-    let mut rerouted = Vec::new();
+    let mut rerouted = None;
     if payload == Payload::Same && arrival.policy.on_failed_original == OnFailedOriginal::Redrive {
-        if !prior.original.routed {
-            rerouted = open_deliveries(arrival, prior.original.message_id, mint, now);
+        if !prior.original.routed && !arrival.destinations.is_empty() {
+            rerouted = Some(pass(&arrived.passing(prior.original.message_id), mint));
         }
         redriven = redrive(arrival, prior, now);
     }
-    let effect = match (redriven.is_empty(), rerouted.is_empty()) {
+    let is_routed = rerouted.is_some();
+    let rerouted = rerouted.unwrap_or_default();
+    let effect = match (redriven.is_empty(), rerouted.deliveries.is_empty()) {
         (false, _) => Effect::Redriven,
         (true, false) => Effect::Rerouted,
         (true, true) => Effect::Suppressed,
@@ -234,9 +257,13 @@ fn repeat(
     Decision::Repeat(Box::new(Repeat {
         request,
         keep_body: payload == Payload::Differs,
-        claims: claims_after_repeat(arrival, prior, known, now),
+        claims: claims_after_repeat(arrival, prior, known, now)
+            .into_iter()
+            .chain(rerouted.claims)
+            .collect(),
         redriven,
-        rerouted,
+        rerouted: rerouted.deliveries,
+        routing: is_routed.then_some(rerouted.routing),
     }))
 }
 
@@ -313,6 +340,7 @@ fn conflict(
         claims: Vec::new(),
         redriven: Vec::new(),
         rerouted: Vec::new(),
+        routing: None,
     }))
 }
 

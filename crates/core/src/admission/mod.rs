@@ -23,6 +23,7 @@ use crate::delivery::lifecycle::Destination;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{EndpointId, MessageId, ProjectId, RequestId, SourceId};
 use crate::message::{DirectTarget, Direction, Envelope, Message, Request};
+use crate::rules::{Routing, Ruling};
 use crate::time::{Millis, Timestamp};
 use crate::window::Window;
 
@@ -89,13 +90,16 @@ pub struct Arrival {
     pub tenant: Option<String>,
     /// What its payload looks like (C5).
     pub fingerprint: Fingerprint,
-    /// Its key under the current rule, then under former ones (C7), or its look-alike key (D5).
-    /// Empty where nothing is to be recognised (S4).
+    /// Its key under the current rule, then under former ones (C7), or its look-alike key (D5);
+    /// nothing of these where nothing is to be recognised (S4). Then the keys that its `rulings`
+    /// ask for, each in the scope of its connection: they say nothing about the arrival itself.
     pub keys: Vec<ClaimKey>,
     /// The settings.
     pub policy: Policy,
     /// Where it would go.
     pub destinations: Vec<Destination>,
+    /// What the rules of those connections say.
+    pub rulings: Vec<Ruling>,
     /// Endpoints that take nothing now: their failed deliveries are not started again.
     pub disabled: Arc<BTreeSet<EndpointId>>,
     /// What headers and the provider's profile say about retries.
@@ -174,6 +178,9 @@ pub struct Repeat {
     pub redriven: Vec<Delivery>,
     /// New deliveries of an original that had matched nothing (D2).
     pub rerouted: Vec<Delivery>,
+    /// Where such an original has matched now: that it is routed is to be written, and this as its
+    /// `routing`. There need be no delivery: what a rule drops counts as routed.
+    pub routing: Option<Vec<Routing>>,
 }
 
 /// What the caller of a store learns about an arrival.

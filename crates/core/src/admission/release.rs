@@ -6,15 +6,19 @@ use std::sync::Arc;
 use crate::claim::{Claim, ClaimKind};
 use crate::delivery::Delivery;
 use crate::delivery::lifecycle::Destination;
-use crate::ids::{DeliveryId, MessageId, Mint};
+use crate::ids::{MessageId, Mint};
 use crate::message::{Effect, Message, Origin, Request, RequestOutcome};
-use crate::time::Timestamp;
+use crate::rules::{Passing, Ruling, pass};
+use crate::time::{Millis, Timestamp};
 
 /// What is needed to release a request.
 #[derive(Debug, Clone)]
 pub struct ReleaseInput {
     /// Where it goes, by the connections of today.
     pub destinations: Arc<[Destination]>,
+    /// What the rules of those connections say. Deduplicating ones have no say: a person has said
+    /// that it is no duplicate.
+    pub rulings: Arc<[Ruling]>,
     /// When the person decided.
     pub now: Timestamp,
 }
@@ -56,8 +60,14 @@ pub enum ReleaseRefused {
     )]
     NotHeld,
     /// A message without deliveries would be the end of the event.
-    #[error("the request would go nowhere; connect its source, or restore its target, then retry")]
+    #[error(
+        "the request would go nowhere; connect its source, restore its target, or change the rules \
+         of its connections, then retry"
+    )]
     NoRoute,
+    /// The original or the payload is gone, so no message can be made. Only a store can know.
+    #[error("the history that the request belongs to was dropped; there is nothing left to send")]
+    HistoryDropped,
 }
 
 /// Makes a suppressed or held request a message of its own, linked, once (D4).
@@ -79,22 +89,27 @@ pub fn release(
     if request.payload_differs && has_variant(request, claims, input.now) {
         return Err(ReleaseRefused::AlreadyReleased);
     }
-    if input.destinations.is_empty() {
+    let mut message = message_of(request, original, input, mint);
+    let unchecked = |ruling: &Ruling| Ruling {
+        checks: Vec::new(),
+        ..ruling.clone()
+    };
+    let rulings: Vec<Ruling> = input.rulings.iter().map(unchecked).collect();
+    let passing = Passing {
+        message_id: message.id,
+        project_id: request.project_id,
+        destinations: &input.destinations,
+        rulings: &rulings,
+        priors: &[],
+        delay: Millis::ZERO,
+        now: input.now,
+    };
+    let passed = pass(&passing, mint);
+    if passed.deliveries.is_empty() {
         return Err(ReleaseRefused::NoRoute);
     }
-    let message = message_of(request, original, input, mint);
-    let open = |destination| {
-        let delivery = DeliveryId::from_number(mint.next(input.now));
-        Delivery::opened(
-            delivery,
-            message.id,
-            request.project_id,
-            destination,
-            input.now,
-            input.now,
-        )
-    };
-    let deliveries = input.destinations.iter().map(open).collect();
+    message.routing = passed.routing;
+    let deliveries = passed.deliveries;
     let claim = variant(request, claims, message.id, input.now);
     let request = Request {
         effect: Effect::Released,
@@ -141,6 +156,7 @@ fn message_of(
         received_at: request.received_at,
         decided_at: input.now,
         routed: true,
+        routing: Vec::new(),
         suspected_duplicate_of: None,
         original_message_id: request.original_message_id,
         response_status: request.response_status,

@@ -15,6 +15,7 @@ use crate::ids::{EndpointId, ProjectId, SourceId};
 use crate::key::SplitError;
 use crate::message::Envelope;
 use crate::provider::{Answer, Handshake, Preset, RetryAt, preset};
+use crate::rules::Rulebook;
 use crate::secret::MASK;
 use crate::time::{Millis, Timestamp};
 use crate::verify::{Credential, Refusal, SignedRequest, Verifier};
@@ -41,6 +42,8 @@ pub struct Intake {
 pub struct Routes {
     /// Every delivery that a message leads to.
     pub destinations: Vec<Destination>,
+    /// The rules of those connections, where they have some.
+    pub rulebooks: Vec<Arc<Rulebook>>,
     /// The project's endpoints that take nothing now.
     pub disabled: Arc<BTreeSet<EndpointId>>,
 }

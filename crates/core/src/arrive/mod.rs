@@ -12,13 +12,17 @@ mod rule;
 mod tests;
 
 pub use inbound::{Asked, Intake, Received, Refused, Routes};
-pub use outbound::{Call, outbound, send_checksum};
+pub use outbound::{Call, outbound, send_checksum, sent_through};
+
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::claim::{ClaimKey, ClaimKind, Scope};
 use crate::fingerprint::Fingerprint;
-use crate::key::Checksum;
+use crate::key::{self, Body, Checksum};
+use crate::message::Envelope;
+use crate::rules::{Rulebook, Ruling};
 
 /// The bytes by which a scope enters the checksums of its keys (K4). Its ids count; names, which
 /// may change, are no part of it.
@@ -40,5 +44,43 @@ fn look_alike(scope: &Scope, fingerprint: Fingerprint) -> ClaimKey {
         fingerprint,
         parts: Vec::new(),
         kind: ClaimKind::LookAlike,
+    }
+}
+
+/// What the rules of its connections say of a request that came through a source some time ago.
+pub fn came_through(
+    rulebooks: &[Arc<Rulebook>],
+    envelope: &Envelope,
+    bytes: &[u8],
+    fingerprint: Fingerprint,
+) -> Vec<Ruling> {
+    let headers = header_lines(envelope);
+    let request = request_of(envelope, &headers, bytes);
+    let body = Body::understand(request.content_type, bytes);
+    let rulebooks = rulebooks.iter();
+    rulebooks
+        .map(|rulebook| rulebook.rule_on(&request, &body, fingerprint))
+        .collect()
+}
+
+fn header_lines(envelope: &Envelope) -> Vec<(&str, &[u8])> {
+    let lines = envelope.headers.iter();
+    lines
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
+}
+
+fn request_of<'r>(
+    envelope: &'r Envelope,
+    headers: &'r [(&'r str, &'r [u8])],
+    body: &'r [u8],
+) -> key::Request<'r> {
+    key::Request {
+        method: &envelope.method,
+        path: &envelope.path,
+        query: envelope.query.as_deref(),
+        headers,
+        content_type: envelope.header("content-type"),
+        body,
     }
 }

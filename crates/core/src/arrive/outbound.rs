@@ -10,10 +10,11 @@ use crate::admission::{Arrival, OnConflict, OnFailedOriginal, Policy};
 use crate::cause::Hints;
 use crate::claim::{ClaimKey, ClaimKind, Scope, SendTarget};
 use crate::delivery::lifecycle::Destination;
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::ids::{EndpointId, ProjectId};
-use crate::key::{Body, Checksum, KeyPart, Mode, checksum_of_value};
+use crate::key::{self, Body, Checksum, KeyPart, Mode, checksum_of_value};
 use crate::message::{DirectTarget, Direction, Envelope};
+use crate::rules::{Rulebook, Ruling, keys_of};
 use crate::time::{Millis, Timestamp};
 use crate::window::Window;
 
@@ -44,9 +45,13 @@ pub struct Call {
     pub sealed_secret: Option<String>,
     /// Where it goes now (S6).
     pub destinations: Vec<Destination>,
+    /// The rules of the connections that lead there, where they have some.
+    pub rulebooks: Vec<Arc<Rulebook>>,
     /// The project's endpoints that take nothing now.
     pub disabled: Arc<BTreeSet<EndpointId>>,
 }
+
+const JSON: &str = "application/json";
 
 /// The status of a new message's answer (S1).
 const ACCEPTED: u16 = 202;
@@ -54,8 +59,14 @@ const ACCEPTED: u16 = 202;
 /// The arrival that a call asks for. Headers, delay and the rest play no part in what is "the
 /// same" (S2): only the key, the target, the event's type and the payload do.
 pub fn outbound(call: Call) -> Arrival {
-    let body = Body::understand(Some("application/json"), &call.payload);
+    let body = Body::understand(Some(JSON), &call.payload);
     let fingerprint = fingerprint(call.event_type.as_deref(), &body, &call.payload, &[]);
+    let rulings = sent_through(
+        &call.rulebooks,
+        &call.extra_headers,
+        (&call.payload, &body),
+        fingerprint,
+    );
     drop(body);
     let scope = Scope::Send(call.project_id, call.target.clone());
     let claim_key = |text: String| ClaimKey {
@@ -75,7 +86,12 @@ pub fn outbound(call: Call) -> Arrival {
         event_type: call.event_type,
         tenant: tenant(&call.target),
         fingerprint,
-        keys: call.key.map(claim_key).into_iter().collect(),
+        keys: call
+            .key
+            .map(claim_key)
+            .into_iter()
+            .chain(keys_of(&rulings))
+            .collect(),
         policy: Policy {
             window: Window::default(),
             sliding: false,
@@ -83,6 +99,7 @@ pub fn outbound(call: Call) -> Arrival {
             on_failed_original: call.on_failed_original,
         },
         destinations: call.destinations,
+        rulings,
         disabled: call.disabled,
         hints: Arc::new(Hints::default()),
         delay: call.delay,
@@ -91,6 +108,34 @@ pub fn outbound(call: Call) -> Arrival {
         warnings: call.warnings,
         response_status: ACCEPTED,
     }
+}
+
+/// What the rules of the connections say of a send. It has the caller's own headers, and neither a
+/// path nor a query.
+pub fn sent_through(
+    rulebooks: &[Arc<Rulebook>],
+    headers: &[(String, String)],
+    (payload, body): (&[u8], &Body<'_>),
+    fingerprint: Fingerprint,
+) -> Vec<Ruling> {
+    let names: Vec<String> = headers
+        .iter()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
+    let values = headers.iter().map(|(_, value)| value.as_bytes());
+    let headers: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(values).collect();
+    let request = key::Request {
+        method: "POST",
+        path: "",
+        query: None,
+        headers: &headers,
+        content_type: Some(JSON),
+        body: payload,
+    };
+    let rulebooks = rulebooks.iter();
+    rulebooks
+        .map(|rulebook| rulebook.rule_on(&request, body, fingerprint))
+        .collect()
 }
 
 /// What the ledger knows a caller's key by. For look-ups as well: there is no other form (L1).
@@ -105,7 +150,7 @@ fn envelope() -> Envelope {
         method: "POST".to_owned(),
         path: String::new(),
         query: None,
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        headers: vec![("content-type".to_owned(), JSON.to_owned())],
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::inbound::{Asked, Intake, Refused, Routes};
-use super::look_alike;
 use super::rule::Rule;
+use super::{header_lines, look_alike, request_of};
 use crate::admission::Arrival;
 use crate::cause::Hints;
 use crate::claim::ClaimKey;
@@ -14,6 +14,7 @@ use crate::fingerprint::Fingerprint;
 use crate::key::{self, Body, SplitError};
 use crate::location::Split;
 use crate::message::{Direction, Envelope};
+use crate::rules::keys_of;
 use crate::time::{Millis, Timestamp};
 
 /// A verified request on its way to becoming arrivals.
@@ -77,27 +78,20 @@ impl Reading<'_> {
         element: Option<usize>,
     ) -> Result<Arrival, Refused> {
         let intake = self.intake;
-        let headers: Vec<(&str, &[u8])> = self
-            .envelope
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .collect();
-        let request = key::Request {
-            method: &self.envelope.method,
-            path: &self.envelope.path,
-            query: self.envelope.query.as_deref(),
-            headers: &headers,
-            content_type: self.envelope.header("content-type"),
-            body: &bytes,
-        };
+        let headers = header_lines(self.envelope);
+        let request = request_of(self.envelope, &headers, &bytes);
         let event_type = intake.rule.event_type(&request, body);
         let fingerprint = intake
             .rule
             .fingerprint(event_type.as_deref(), &request, body);
-        let keys = self
+        let mut keys = self
             .keys(&request, body, fingerprint, &shared.former)
             .map_err(|looked_at| Refused::KeyMissing { looked_at, element })?;
+        let rulebooks = self.routes.rulebooks.iter();
+        let rulings: Vec<_> = rulebooks
+            .map(|rulebook| rulebook.rule_on(&request, body, fingerprint))
+            .collect();
+        keys.extend(keys_of(&rulings));
         Ok(Arrival {
             project_id: intake.project_id,
             direction: Direction::Inbound,
@@ -111,6 +105,7 @@ impl Reading<'_> {
             keys,
             policy: intake.policy,
             destinations: self.routes.destinations.clone(),
+            rulings,
             disabled: Arc::clone(&self.routes.disabled),
             hints: Arc::clone(&shared.hints),
             delay: Millis::ZERO,

@@ -342,6 +342,7 @@ fn call(target: SendTarget, payload: &str) -> Call {
         on_failed_original: OnFailedOriginal::Suppress,
         sealed_secret: None,
         destinations: Vec::new(),
+        rulebooks: Vec::new(),
         disabled: Arc::default(),
     }
 }

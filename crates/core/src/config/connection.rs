@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::merge::{self, Shape};
-use super::{EventPattern, FieldError, Making, Record, check, read};
+use super::{EventPattern, FieldError, Making, Record, Rule, check, read, rules};
 use crate::ids::{ConnectionId, EndpointId, ProjectId, SourceId};
 use crate::time::Timestamp;
 
@@ -27,6 +27,9 @@ pub struct Connection {
     pub from: Origin,
     /// Where it brings them.
     pub endpoint: EndpointId,
+    /// What is done with them on their way, in this order.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
     /// Whether its deliveries wait; nothing asks for it yet.
     pub paused: bool,
     /// When it was made.
@@ -60,7 +63,7 @@ pub struct ConnectionInput {
     pub event_types: Option<Vec<EventPattern>>,
     /// Required.
     pub endpoint_id: Option<EndpointId>,
-    /// Must be empty for now.
+    /// What is done with messages on their way, in this order.
     pub rules: Option<Vec<Value>>,
     /// Must not be true for now.
     pub paused: Option<bool>,
@@ -97,7 +100,7 @@ impl Connection {
             "source_id": source_id,
             "event_types": event_types,
             "endpoint_id": self.endpoint,
-            "rules": [],
+            "rules": self.rules,
             "paused": self.paused,
             "warnings": [],
             "created_at": self.created_at,
@@ -136,10 +139,7 @@ impl ConnectionInput {
     ) -> Result<Connection, Vec<FieldError>> {
         let mut errors = Vec::new();
         let existing = place.existing;
-        if self.rules.is_some_and(|rules| !rules.is_empty()) {
-            let detail = "rules are not available yet; leave them out";
-            errors.push(FieldError::new("/rules", detail));
-        }
+        let rules = rules::rules(self.rules.unwrap_or_default(), &mut errors);
         if self.paused == Some(true) {
             let detail = "pausing a connection is not available yet; pause its endpoint or its \
                           source";
@@ -157,6 +157,7 @@ impl ConnectionInput {
             name,
             from,
             endpoint,
+            rules,
             paused: false,
             created_at: existing.map_or(making.now, |connection| connection.created_at),
             updated_at: making.now,

@@ -64,6 +64,9 @@ pub enum CommandRefused {
     /// There is nothing left to cancel.
     #[error("the delivery has already ended; there is nothing to cancel")]
     AlreadyEnded,
+    /// The message is gone, so there is nothing to attempt with. Only a store can know.
+    #[error("the history of the delivery's message was dropped; there is nothing left to send")]
+    HistoryDropped,
 }
 
 /// What a finished attempt did to its delivery.

@@ -84,6 +84,8 @@ pub enum Reason {
     Uncertain,
     /// A person cancelled it.
     CancelledByPerson,
+    /// The script of its connection failed; the last attempt says how.
+    TransformFailed,
 }
 
 impl Reason {
@@ -99,7 +101,8 @@ impl Reason {
             Self::RejectedByReceiver
             | Self::EndpointDeleted
             | Self::Uncertain
-            | Self::CancelledByPerson => false,
+            | Self::CancelledByPerson
+            | Self::TransformFailed => false,
         }
     }
 }
@@ -116,6 +119,9 @@ impl fmt::Display for Reason {
             Self::EndpointDeleted => "the endpoint was deleted",
             Self::Uncertain => "the outcome of the last attempt is not known",
             Self::CancelledByPerson => "a person cancelled it",
+            Self::TransformFailed => {
+                "the connection's script failed; the last attempt says how. Repair it and retry"
+            }
         })
     }
 }

@@ -87,6 +87,15 @@ impl Fields<'_> {
             .find(|(other, _)| **other == *name.as_bytes())
             .map(|(_, value)| &**value)
     }
+
+    /// Every field of this name, in their order.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let named = self
+            .0
+            .iter()
+            .filter(move |(other, _)| **other == *name.as_bytes());
+        named.map(|(_, value)| &**value)
+    }
 }
 
 // Fields may hold secrets.

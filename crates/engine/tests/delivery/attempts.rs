@@ -208,6 +208,7 @@ async fn d4_a_released_duplicate_has_a_derived_key() {
     let duplicate = world.arrive(event()).await;
     let input = ReleaseInput {
         destinations: event().destinations.into(),
+        rulings: [].into(),
         now: world.now(),
     };
     let released = world.store.release(PROJECT, duplicate.request_id, input);

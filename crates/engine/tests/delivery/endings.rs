@@ -10,6 +10,7 @@ use hooklatch_core::delivery::lifecycle::Command;
 use hooklatch_core::delivery::{DeliveryStatus, Lane, Reason, Trigger};
 use hooklatch_core::ids::{DeliveryId, ProjectId};
 use hooklatch_core::time::Millis;
+use hooklatch_core::transform::Transformed;
 use hooklatch_engine::Drained;
 use hooklatch_store::memory::MemoryStore;
 use hooklatch_store::{
@@ -82,6 +83,18 @@ impl Deliveries for Unsteady {
         command: Command,
     ) -> Answer<'_, Commanded> {
         self.store.command(project, delivery, command)
+    }
+
+    fn keep_transformed(
+        &self,
+        delivery: DeliveryId,
+        transformed: Transformed,
+    ) -> Answer<'_, Transformed> {
+        self.store.keep_transformed(delivery, transformed)
+    }
+
+    fn transformed(&self, delivery: DeliveryId) -> Answer<'_, Option<Transformed>> {
+        self.store.transformed(delivery)
     }
 
     fn hasten(&self, lane: Lane) -> Answer<'_, ()> {

@@ -14,7 +14,7 @@ use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::delivery::lifecycle::Destination;
 use hooklatch_core::delivery::{Delivery, DeliveryStatus, Lane};
 use hooklatch_core::fingerprint::Fingerprint;
-use hooklatch_core::ids::{EndpointId, MessageId, ProjectId, SourceId};
+use hooklatch_core::ids::{ConnectionId, EndpointId, MessageId, ProjectId, SourceId};
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{DirectTarget, Direction, Envelope};
 use hooklatch_core::seal::{Opener, Sealer, SealingKey};
@@ -23,7 +23,9 @@ use hooklatch_core::signature::SigningSecret;
 use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_core::window::Window;
 use hooklatch_egress::{Sender, SenderSettings};
-use hooklatch_engine::{Directory, Engine, EngineHandle, ReadyEndpoint, Saving, Settings};
+use hooklatch_engine::{
+    Directory, Engine, EngineHandle, NoTransforms, ReadyEndpoint, Saving, Settings,
+};
 use hooklatch_store::memory::MemoryStore;
 use hooklatch_store::{Admissions, Clock, Deliveries, History, Store};
 use serde_json::Value;
@@ -118,6 +120,7 @@ impl World {
             store,
             Arc::clone(&self.directory) as Arc<dyn Directory>,
             Sender::with_system_resolver(settings),
+            Arc::new(NoTransforms),
             Settings {
                 poll_every: Duration::from_millis(5),
                 ..Settings::default()
@@ -180,6 +183,7 @@ impl World {
                 on_failed_original: OnFailedOriginal::Suppress,
             },
             destinations: event.destinations,
+            rulings: Vec::new(),
             disabled: Arc::default(),
             hints: Arc::default(),
             delay: Millis::ZERO,
@@ -328,6 +332,10 @@ impl TestDirectory {
 impl Directory for TestDirectory {
     fn endpoint(&self, id: EndpointId) -> Option<Arc<ReadyEndpoint>> {
         self.endpoints.lock().unwrap().get(&id).cloned()
+    }
+
+    fn script(&self, _: ConnectionId) -> Option<Arc<str>> {
+        None
     }
 
     fn project_secret(&self, project: ProjectId) -> Option<Arc<[SigningSecret]>> {

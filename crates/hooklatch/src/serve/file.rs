@@ -22,6 +22,7 @@ pub(crate) struct FileSettings {
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
     pub drain_seconds: Option<u64>,
+    pub history_days: Option<u32>,
     pub api_key: Option<Secret>,
     pub encryption_key: Option<Secret>,
 }

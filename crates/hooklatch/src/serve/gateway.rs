@@ -9,7 +9,7 @@ use hooklatch_core::address::Reach;
 use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
 use hooklatch_egress::{Sender, SenderSettings};
-use hooklatch_engine::{Drained, Engine, EngineHandle};
+use hooklatch_engine::{Drained, Engine, EngineHandle, Transformer};
 use hooklatch_server::bootstrap::bootstrap;
 use hooklatch_server::directory::Directory;
 use hooklatch_server::serve::{Limits, serve};
@@ -17,6 +17,7 @@ use hooklatch_server::{App, Settings as ServerSettings};
 use hooklatch_store::{Store, SystemClock};
 use hooklatch_store_postgres::PostgresStore;
 use hooklatch_store_sqlite::SqliteStore;
+use hooklatch_transform::{Pool, PoolSettings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ use super::keyfile::{self, Stored};
 use super::place::Place;
 use super::settings::Settings;
 use crate::failure::Failure;
+
+/// How long a connection's script may run.
+const TRANSFORM_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A running gateway.
 pub(crate) struct Gateway {
@@ -40,7 +44,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts everything. The store comes first: a directory keeps a second process out.
     pub async fn start(settings: &Settings) -> Result<Self, Failure> {
-        let store = open_store(&settings.place).await?;
+        let store = open_store(settings).await?;
         let sealing_key = sealing_key(settings, store.as_ref()).await?;
         let reach = if settings.dev {
             Reach::LoopbackToo
@@ -62,13 +66,15 @@ impl Gateway {
             .await
             .map_err(cannot_start)?;
         let stop = CancellationToken::new();
-        let engine = start_engine(&store, &directory, reach);
+        let transformer = transformer()?;
+        let engine = start_engine(&store, &directory, reach, Arc::clone(&transformer));
         let following = Arc::clone(&directory).follow(stop.child_token(), engine.waker());
         let following = tokio::spawn(following);
-        let app = App::new(
+        let app = App::with_transformer(
             Arc::clone(&store),
             directory,
             server_settings(settings, reach),
+            transformer,
         );
         let limits = Limits {
             drain: settings.drain,
@@ -130,8 +136,8 @@ impl Gateway {
     }
 }
 
-async fn open_store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
-    match place {
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+    match &settings.place {
         Place::Directory(path) => {
             let clock = Arc::new(SystemClock);
             let options = hooklatch_store_sqlite::Options::default();
@@ -139,7 +145,10 @@ async fn open_store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
             Ok(store)
         }
         Place::Database(url) => {
-            let options = hooklatch_store_postgres::Options::default();
+            let options = hooklatch_store_postgres::Options {
+                history_kept: settings.history,
+                ..hooklatch_store_postgres::Options::default()
+            };
             let store = PostgresStore::open(url, options).await;
             Ok(store.map_err(cannot_start)?)
         }
@@ -171,7 +180,26 @@ async fn sealing_key(settings: &Settings, store: &dyn Store) -> Result<SealingKe
     }
 }
 
-fn start_engine(store: &Arc<dyn Store>, directory: &Arc<Directory>, reach: Reach) -> EngineHandle {
+/// Workers are this program once more, under its hidden command.
+fn transformer() -> Result<Arc<dyn Transformer>, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::failed("the gateway does not find its own program", error))?;
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    Ok(Pool::new(PoolSettings {
+        program,
+        arguments: vec!["transform-worker".into()],
+        workers: processors.clamp(2, 8),
+        queue: 256,
+        deadline: TRANSFORM_DEADLINE,
+    }))
+}
+
+fn start_engine(
+    store: &Arc<dyn Store>,
+    directory: &Arc<Directory>,
+    reach: Reach,
+    transformer: Arc<dyn Transformer>,
+) -> EngineHandle {
     let sender = Sender::with_system_resolver(SenderSettings {
         reach,
         ..SenderSettings::default()
@@ -184,6 +212,7 @@ fn start_engine(store: &Arc<dyn Store>, directory: &Arc<Directory>, reach: Reach
         deliveries,
         endpoints,
         sender,
+        transformer,
         settings,
         CancellationToken::new(),
     )

@@ -3,7 +3,7 @@
 mod banner;
 pub(crate) mod file;
 mod gateway;
-mod keyfile;
+pub(crate) mod keyfile;
 mod logs;
 pub(crate) mod place;
 pub(crate) mod settings;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
+use hooklatch_core::time::Millis;
 use hooklatch_core::token::check_api_key;
 use serde::Deserialize;
 
@@ -23,6 +24,8 @@ const LISTEN: &str = "127.0.0.1:8420";
 const DATA_DIR: &str = "hooklatch-data";
 const LOG: &str = "info";
 const DRAIN: Duration = Duration::from_secs(30);
+/// The longest time for which history may be kept, but for ever.
+const HISTORY_DAYS_MAX: u32 = 3_650;
 /// The longest graceful end; no service manager waits for longer.
 const DRAIN_SECONDS_MAX: u64 = 3_600;
 
@@ -45,6 +48,8 @@ pub(crate) struct Settings {
     pub log: String,
     pub log_format: LogFormat,
     pub drain: Duration,
+    /// For how long a shared store keeps history; none for ever.
+    pub history: Option<Millis>,
     pub api_key: Option<Secret>,
     pub encryption_key: Option<SealingKey>,
 }
@@ -98,10 +103,10 @@ impl Settings {
             return Err(SettingsError::NoEncryptionKey);
         }
         let listen = arguments.listen.or(file.listen);
+        let history = arguments.history_days.or(file.history_days);
         let drain = arguments.drain_seconds.or(file.drain_seconds);
         Ok(Self {
             listen: address(listen.as_deref().unwrap_or(LISTEN))?,
-            place,
             dev: arguments.dev.or(file.dev).unwrap_or(false),
             public_url: arguments
                 .public_url
@@ -110,6 +115,8 @@ impl Settings {
                 .transpose()?,
             log: arguments.log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or_default(),
+            history: history.map(|days| kept(days, &place)).transpose()?,
+            place,
             drain: drain.map_or(Ok(DRAIN), drain_time)?,
             api_key: api_key.map(checked_api_key).transpose()?,
             encryption_key: encryption_key.map(sealing_key).transpose()?,
@@ -140,6 +147,23 @@ fn public_url(text: String) -> Result<String, SettingsError> {
         });
     }
     Ok(bare.to_owned())
+}
+
+fn kept(days: u32, place: &Place) -> Result<Millis, SettingsError> {
+    let wrong = |hint| SettingsError::Value {
+        name: "history_days",
+        value: days.to_string(),
+        hint,
+    };
+    match place {
+        Place::Directory(_) => Err(wrong(
+            "only a database (database_url) drops history so far; leave it out",
+        )),
+        Place::Database(_) if !(1..=HISTORY_DAYS_MAX).contains(&days) => {
+            Err(wrong("it is from 1 to 3650"))
+        }
+        Place::Database(_) => Ok(Millis::from_seconds(i64::from(days) * 86_400)),
+    }
 }
 
 fn drain_time(seconds: u64) -> Result<Duration, SettingsError> {
@@ -278,6 +302,10 @@ mod tests {
                 "public_url is \"hooks.example.com\": it is a URL",
             ),
             ("public_url = \"http://x?a\"", "it is a URL without a query"),
+            (
+                "history_days = 7",
+                "history_days is \"7\": only a database (database_url) drops history so far",
+            ),
             (
                 "drain_seconds = 4000",
                 "drain_seconds is \"4000\": it is at most 3600",

@@ -12,7 +12,7 @@ use crate::support::gateway::{BINARY, configure, serve};
 use crate::support::{Backend, DEADLINE, Data, Gateway, Receiver, eventually};
 
 /// Runs a command of the binary to its end.
-async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+pub async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BINARY);
     command
         .args(arguments)
@@ -26,7 +26,8 @@ async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         .expect("the binary starts")
 }
 
-fn said(output: &Output) -> String {
+/// What it printed, wherever to.
+pub fn said(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     format!("{out}{}", String::from_utf8_lossy(&output.stderr))
 }

@@ -8,11 +8,13 @@
 
 mod bad_http;
 mod bad_input;
+mod copy;
 mod database;
 mod deleted;
 mod full_disk;
 mod kill;
 mod process;
 mod real_input;
+mod rules;
 mod support;
 mod tour;

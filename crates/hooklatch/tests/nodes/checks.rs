@@ -26,9 +26,8 @@ use crate::support::api::{Api, text};
 const END_MAX: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A node carries the store's clock on between two looks at it, so that the beginning of an attempt
-/// on record may be off by a round trip of a busy machine.
-const CLOCK_OFF_MAX_MS: i64 = 250;
+/// Spans are measured by the nodes, leases by the store: milliseconds are rounded in both.
+const ROUNDED_MS: i64 = 20;
 /// A receiver that follows Standard Webhooks refuses what is off by five minutes.
 const STAMP_OFF_MAX_SECONDS: u64 = 60;
 
@@ -193,6 +192,7 @@ pub struct Recorded {
     message: i64,
     endpoint: i64,
     number: i64,
+    /// When its lease began, by the store's clock.
     started: i64,
     duration_ms: i64,
     fenced: bool,
@@ -220,8 +220,11 @@ impl Recorded {
 
 /// Every attempt on record, those of one delivery in the order of their tokens.
 pub async fn attempts(database: &Client) -> Vec<Recorded> {
-    let sql = "SELECT delivery, message, endpoint, number, started, duration_ms, fenced, \
-               outcome = $1 FROM hooklatch.attempts ORDER BY delivery, id";
+    // What a node says of the beginning is an estimate; when the lease began is the store's.
+    let sql = "SELECT a.delivery, message, endpoint, number, COALESCE(l.started, a.started), \
+               duration_ms, fenced, outcome = $1 \
+               FROM hooklatch.attempts a LEFT JOIN watch.leases l ON l.token = a.id \
+               ORDER BY a.delivery, a.id";
     let uncertain = AttemptOutcome::Uncertain.code();
     let rows = database.query(sql, &[&uncertain]).await;
     let rows = rows.expect("the database answers");
@@ -272,7 +275,7 @@ fn overlapping_attempts(attempts: &[Recorded]) -> Vec<String> {
     for pair in attempts.windows(2) {
         let [one, next] = pair else { continue };
         let same = one.delivery == next.delivery;
-        if same && (next.number <= one.number || next.started + CLOCK_OFF_MAX_MS < one.ended()) {
+        if same && (next.number <= one.number || next.started + ROUNDED_MS < one.ended()) {
             overlapping.push(format!("{one:?} and {next:?}"));
         }
     }

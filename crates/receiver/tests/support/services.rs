@@ -5,6 +5,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -59,9 +60,50 @@ pub enum Disk {
     Unsynced,
 }
 
+/// A database that no other test has: several run at once on one server.
+fn name_of_database() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("receiver_{}_{made}", std::process::id())
+}
+
+/// The same server, another database.
+fn in_database(url: &str, name: &str) -> String {
+    let (server, _) = url.rsplit_once('/').expect("the URL names a database");
+    format!("{server}/{name}")
+}
+
+fn make_in_mariadb(url: &str, name: &str) {
+    let url: url::Url = url.parse().expect("the URL is one");
+    let made = Command::new("mariadb")
+        .arg("--no-defaults")
+        .args(["--protocol=tcp", "--host", url.host_str().unwrap()])
+        .args(["--port", &url.port().unwrap_or(3306).to_string()])
+        .args(["--user", url.username()])
+        .env("MYSQL_PWD", url.password().unwrap_or_default())
+        .args(["--execute", &format!("CREATE DATABASE {name}")])
+        .status()
+        .expect("mariadb runs");
+    assert!(made.success(), "mariadb failed");
+}
+
 /// PostgreSQL, with a URL for the user `postgres`.
 pub fn postgres(disk: Disk) -> Service {
-    if let Some(service) = Service::from_environment("HOOKLATCH_TEST_POSTGRES_URL") {
+    if let Some(mut service) = Service::from_environment("HOOKLATCH_TEST_POSTGRES_URL") {
+        let name = name_of_database();
+        let create = format!("CREATE DATABASE {name}");
+        let made = Command::new("psql")
+            .args([
+                &service.address,
+                "--no-psqlrc",
+                "--quiet",
+                "--command",
+                &create,
+            ])
+            .status()
+            .expect("psql runs");
+        assert!(made.success(), "psql failed");
+        service.address = in_database(&service.address, &name);
         return service;
     }
     let (dir, port) = (dir_for("postgres"), free_port());
@@ -110,7 +152,10 @@ pub fn postgres(disk: Disk) -> Service {
 
 /// MariaDB, with a URL for a database `hooklatch`.
 pub fn mariadb(disk: Disk) -> Service {
-    if let Some(service) = Service::from_environment("HOOKLATCH_TEST_MARIADB_URL") {
+    if let Some(mut service) = Service::from_environment("HOOKLATCH_TEST_MARIADB_URL") {
+        let name = name_of_database();
+        make_in_mariadb(&service.address, &name);
+        service.address = in_database(&service.address, &name);
         return service;
     }
     let (dir, port) = (dir_for("mysql"), free_port());

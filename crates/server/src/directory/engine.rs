@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hooklatch_core::config::{Disabled, Endpoint};
-use hooklatch_core::ids::{EndpointId, ProjectId};
+use hooklatch_core::ids::{ConnectionId, EndpointId, ProjectId};
 use hooklatch_core::seal::Opener;
 use hooklatch_core::signature::SigningSecret;
 use hooklatch_engine::{ReadyEndpoint, Saving};
@@ -14,6 +14,10 @@ use crate::problem::Problem;
 impl hooklatch_engine::Directory for Directory {
     fn endpoint(&self, id: EndpointId) -> Option<Arc<ReadyEndpoint>> {
         self.snapshot().any_endpoint(id).cloned()
+    }
+
+    fn script(&self, connection: ConnectionId) -> Option<Arc<str>> {
+        self.snapshot().script(connection)
     }
 
     fn project_secret(&self, project: ProjectId) -> Option<Arc<[SigningSecret]>> {

@@ -7,6 +7,7 @@
 
 mod document;
 mod engine;
+mod error;
 mod follow;
 mod keeper;
 mod snapshot;
@@ -21,7 +22,8 @@ use hooklatch_core::seal::SealingKey;
 use hooklatch_store::{ConfigKind, Store, StoreError};
 
 pub use document::Document;
-pub use snapshot::{Gate, ReadySource, Snapshot, SnapshotError};
+pub use error::SnapshotError;
+pub use snapshot::{Gate, ReadySource, Snapshot};
 
 use crate::problem::Problem;
 use keeper::{Keeper, Stored};

@@ -8,44 +8,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hooklatch_core::arrive::{Intake, Routes};
-use hooklatch_core::config::{ApiKey, Connection, Group, Origin, Project, RecordError, Source};
+use hooklatch_core::config::{ApiKey, Connection, Group, Origin, Project, Source};
 use hooklatch_core::delivery::Lane;
 use hooklatch_core::delivery::lifecycle::Destination;
 use hooklatch_core::ids::{ApiKeyId, ConnectionId, EndpointId, GroupId, ProjectId, SourceId};
 use hooklatch_core::routing::{Audience, Route, route_event, route_source};
+use hooklatch_core::rules::Rulebook;
 use hooklatch_core::seal::{SealError, SealingKey};
 use hooklatch_core::signature::SigningSecret;
-use hooklatch_core::verify::StoredVerifierError;
 use hooklatch_engine::ReadyEndpoint;
 use hooklatch_store::ConfigKind;
 
-use super::Document;
-
-/// Why the stored configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// A document cannot be read.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A secret does not open.
-    #[error("a secret of {owner} cannot be used: {source}")]
-    Seal {
-        /// Whose secret it is.
-        owner: String,
-        /// What is wrong with it.
-        #[source]
-        source: SealError,
-    },
-    /// A verifier cannot be read.
-    #[error("the verifier of {owner} cannot be used: {source}")]
-    Verifier {
-        /// Whose verifier it is.
-        owner: SourceId,
-        /// What is wrong with it.
-        #[source]
-        source: StoredVerifierError,
-    },
-}
+use super::{Document, SnapshotError};
 
 /// A source and what takes its requests in.
 #[derive(Debug)]
@@ -77,6 +51,7 @@ pub struct Snapshot {
     groups: BTreeMap<GroupId, Arc<Group>>,
     endpoints: BTreeMap<EndpointId, Arc<ReadyEndpoint>>,
     connections: BTreeMap<ConnectionId, Arc<Connection>>,
+    rulebooks: BTreeMap<ConnectionId, Arc<Rulebook>>,
     gates: HashMap<[u8; 32], Gate>,
     disabled: BTreeMap<ProjectId, Arc<BTreeSet<EndpointId>>>,
 }
@@ -155,10 +130,23 @@ impl Snapshot {
                 let ready = ReadyEndpoint::new(*endpoint, sealing_key);
                 self.endpoints.insert(ready.endpoint().id, Arc::new(ready));
             }
-            Document::Connection(connection) => {
-                self.connections.insert(connection.id, Arc::new(connection));
-            }
+            Document::Connection(connection) => self.put_connection(connection)?,
         }
+        Ok(())
+    }
+
+    fn put_connection(&mut self, connection: Connection) -> Result<(), SnapshotError> {
+        let owner = connection.id;
+        let rulebook = Rulebook::of(&connection).map_err(|errors| {
+            let first = errors.into_iter().next();
+            let source = first.expect("what is refused is refused for a reason");
+            SnapshotError::Rules { owner, source }
+        })?;
+        match rulebook {
+            Some(rulebook) => self.rulebooks.insert(owner, Arc::new(rulebook)),
+            None => self.rulebooks.remove(&owner),
+        };
+        self.connections.insert(owner, Arc::new(connection));
         Ok(())
     }
 
@@ -192,8 +180,10 @@ impl Snapshot {
 
     fn gate_of(&self, ready: &Arc<ReadySource>) -> Gate {
         let source = &ready.source;
+        let destinations = self.source_destinations(source.id);
         let routes = Routes {
-            destinations: self.source_destinations(source.id),
+            rulebooks: self.rulebooks(&destinations),
+            destinations,
             disabled: self.disabled(source.project),
         };
         Gate {
@@ -243,6 +233,19 @@ impl Snapshot {
             }
         };
         routes.into_iter().map(destination).collect()
+    }
+
+    /// The rules of the connections that lead to these destinations, where they have some.
+    pub fn rulebooks(&self, destinations: &[Destination]) -> Vec<Arc<Rulebook>> {
+        let connections = destinations.iter().filter_map(|it| it.connection_id);
+        connections
+            .filter_map(|id| self.rulebooks.get(&id).cloned())
+            .collect()
+    }
+
+    /// The script of a connection, also of one that was deleted: what it let pass is still sent.
+    pub fn script(&self, connection: ConnectionId) -> Option<Arc<str>> {
+        self.rulebooks.get(&connection)?.script().cloned()
     }
 
     /// The project's endpoints that take nothing now.

@@ -5,7 +5,7 @@ use axum::response::Response;
 use hooklatch_core::config::Scope;
 use hooklatch_core::delivery::Trigger;
 use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome};
-use hooklatch_core::delivery::lifecycle::Command;
+use hooklatch_core::delivery::lifecycle::{Command, CommandRefused};
 use hooklatch_core::ids::DeliveryId;
 use hooklatch_store::{AttemptFilter, Commanded};
 
@@ -15,7 +15,7 @@ use super::views::{AttemptRecord, DeliveryRecord};
 use super::{PathText, answer};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 const TRIGGERS: [Trigger; 5] = [
     Trigger::First,
@@ -95,9 +95,19 @@ async fn command(
     parameters.finish()?;
     match app.store().command(caller.project, id, command).await? {
         Commanded::Done(delivery) => Ok(answer(&DeliveryRecord::of(&delivery))),
-        Commanded::Refused(refused) => Err(Problem::conflict(refused.to_string())),
+        Commanded::Refused(refused) => Err(refusal(refused)),
         Commanded::NotFound => Err(Problem::not_found("delivery", id)),
     }
+}
+
+fn refusal(refused: CommandRefused) -> Problem {
+    let kind = match refused {
+        CommandRefused::UnderWay
+        | CommandRefused::AlreadyDelivered
+        | CommandRefused::AlreadyEnded => Kind::Conflict,
+        CommandRefused::HistoryDropped => Kind::Gone,
+    };
+    Problem::new(kind, refused.to_string())
 }
 
 pub(crate) async fn attempts(
@@ -121,4 +131,18 @@ pub(crate) async fn attempts(
 fn listed(attempts: &[Attempt], next: Option<i64>) -> Response {
     let records = attempts.iter().map(AttemptRecord::of).collect();
     list(records, Listed::Attempts, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_whose_history_was_dropped_is_gone_and_says_so() {
+        let problem = refusal(CommandRefused::HistoryDropped);
+        assert_eq!(problem.status(), http::StatusCode::GONE);
+        assert!(problem.detail().contains("was dropped"), "{problem:?}");
+        let conflict = refusal(CommandRefused::UnderWay);
+        assert_eq!(conflict.status(), http::StatusCode::CONFLICT);
+    }
 }

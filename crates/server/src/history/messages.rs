@@ -44,19 +44,12 @@ impl Status {
         }
     }
 
-    /// What the store can tell apart; why there are no deliveries is told by the message.
+    /// The same as the store names it.
     const fn filter(self) -> StatusFilter {
         match self {
             Self::Delivery(status) => StatusFilter::Delivery(status),
-            Self::NoRoute | Self::Filtered => StatusFilter::NoRoute,
-        }
-    }
-
-    fn is_of(self, view: &MessageView) -> bool {
-        match self {
-            Self::Delivery(_) => true,
-            Self::NoRoute => !view.message.routed,
-            Self::Filtered => view.message.routed,
+            Self::NoRoute => StatusFilter::NoRoute,
+            Self::Filtered => StatusFilter::Filtered,
         }
     }
 }
@@ -86,9 +79,7 @@ pub(crate) async fn list(
     if let Some(key) = key {
         filter.ids = Some(under::messages_under(&app, caller.project, &key).await?);
     }
-    let mut page = app.store().messages(caller.project, filter, page).await?;
-    page.items
-        .retain(|view| status.is_none_or(|status| status.is_of(view)));
+    let page = app.store().messages(caller.project, filter, page).await?;
     Ok(listed(&app, caller.project, &page))
 }
 

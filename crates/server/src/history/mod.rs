@@ -86,7 +86,7 @@ impl PathText {
 
 /// A record as JSON. Records hold parts of the store's answer, so they are written out here rather
 /// than handed on.
-fn answer(record: &impl Serialize) -> Response {
+pub(crate) fn answer(record: &impl Serialize) -> Response {
     let text = serde_json::to_vec(record).expect("records have text keys and plain values");
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -3,13 +3,17 @@
 use axum::extract::State;
 use axum::response::Response;
 use hooklatch_core::admission::{ReleaseInput, ReleaseRefused};
+use hooklatch_core::arrive::{came_through, sent_through};
 use hooklatch_core::cause::Cause;
 use hooklatch_core::claim::{self, SendTarget};
 use hooklatch_core::config::Scope;
 use hooklatch_core::delivery::lifecycle::Destination;
+use hooklatch_core::fingerprint::Fingerprint;
 use hooklatch_core::ids::{ProjectId, RequestId};
-use hooklatch_core::message::{Request, RequestOutcome};
+use hooklatch_core::key::Body;
+use hooklatch_core::message::{Direction, Request, RequestOutcome};
 use hooklatch_core::routing::Audience;
+use hooklatch_core::rules::Ruling;
 use hooklatch_store::{Page, ReleaseOutcome, RequestFilter, RequestView};
 
 use super::listing::{Listed, list};
@@ -18,7 +22,7 @@ use super::views::{Concealments, RequestRecord};
 use super::{PathText, answer, keys};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 const OUTCOMES: [RequestOutcome; 4] = [
     RequestOutcome::Accepted,
@@ -81,8 +85,11 @@ pub(crate) async fn release(
     let id: RequestId = path.id("request")?;
     parameters.finish()?;
     let view = found(&app, caller.project, id).await?;
+    let destinations = destinations(&app, &view).await?;
+    let rulings = rulings(&app, &view, &destinations).await?;
     let input = ReleaseInput {
-        destinations: destinations(&app, &view).await?.into(),
+        destinations: destinations.into(),
+        rulings: rulings.into(),
         now: app.store().now(),
     };
     let outcome = app.store().release(caller.project, id, input).await?;
@@ -117,15 +124,16 @@ async fn decided(
 }
 
 fn refusal(refused: ReleaseRefused) -> Problem {
-    let reason = match refused {
-        ReleaseRefused::Accepted => "accepted",
-        ReleaseRefused::Rejected => "rejected",
-        ReleaseRefused::AlreadyReleased => "already_released",
-        ReleaseRefused::AlreadyDiscarded => "already_discarded",
-        ReleaseRefused::NotHeld => "not_held",
-        ReleaseRefused::NoRoute => "no_route",
+    let (kind, reason) = match refused {
+        ReleaseRefused::Accepted => (Kind::Conflict, "accepted"),
+        ReleaseRefused::Rejected => (Kind::Conflict, "rejected"),
+        ReleaseRefused::AlreadyReleased => (Kind::Conflict, "already_released"),
+        ReleaseRefused::AlreadyDiscarded => (Kind::Conflict, "already_discarded"),
+        ReleaseRefused::NotHeld => (Kind::Conflict, "not_held"),
+        ReleaseRefused::NoRoute => (Kind::Conflict, "no_route"),
+        ReleaseRefused::HistoryDropped => (Kind::Gone, "history_dropped"),
     };
-    Problem::conflict(refused.to_string()).with("reason", reason)
+    Problem::new(kind, refused.to_string()).with("reason", reason)
 }
 
 async fn shown(app: &App, project: ProjectId, id: RequestId) -> Result<Response, Problem> {
@@ -164,6 +172,49 @@ async fn destinations(app: &App, view: &RequestView) -> Result<Vec<Destination>,
     }
 }
 
+/// What the rules on its way say of a released request, by the payload that it carried.
+async fn rulings(
+    app: &App,
+    view: &RequestView,
+    destinations: &[Destination],
+) -> Result<Vec<Ruling>, Problem> {
+    let RequestView::Other { request, envelope } = view else {
+        return Ok(Vec::new());
+    };
+    let rulebooks = app.directory().snapshot().rulebooks(destinations);
+    if rulebooks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let body = app.store().request_body(request.project_id, request.id);
+    let body = body.await?.unwrap_or_default();
+    let fingerprint = request
+        .fingerprint
+        .unwrap_or(Fingerprint::from_bytes([0; 32]));
+    if request.direction == Direction::Inbound {
+        return Ok(came_through(&rulebooks, envelope, &body, fingerprint));
+    }
+    let headers = added_headers(app, request).await?;
+    let read = Body::understand(Some("application/json"), &body);
+    Ok(sent_through(
+        &rulebooks,
+        &headers,
+        (&body, &read),
+        fingerprint,
+    ))
+}
+
+/// The headers that a released send goes with: those of its original, if it is the same payload.
+async fn added_headers(app: &App, request: &Request) -> Result<Vec<(String, String)>, Problem> {
+    let Some(original) = request.original_message_id else {
+        return Ok(Vec::new());
+    };
+    if request.payload_differs {
+        return Ok(Vec::new());
+    }
+    let view = app.store().message(request.project_id, original).await?;
+    Ok(view.map_or_else(Vec::new, |view| view.message.extra_headers))
+}
+
 fn target(request: &Request) -> Option<&SendTarget> {
     match &request.key.as_ref()?.scope {
         claim::Scope::Send(_, target) => Some(target),
@@ -185,4 +236,19 @@ async fn original_destinations(app: &App, request: &Request) -> Result<Vec<Desti
         suffix_webhook_id: delivery.suffix_webhook_id,
     };
     Ok(deliveries.into_iter().map(destination).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_whose_history_was_dropped_is_gone_and_says_so() {
+        let problem = refusal(ReleaseRefused::HistoryDropped);
+        assert_eq!(problem.status(), http::StatusCode::GONE);
+        assert!(problem.detail().contains("was dropped"), "{problem:?}");
+        assert_eq!(problem.document(None)["reason"], "history_dropped");
+        let conflict = refusal(ReleaseRefused::NotHeld);
+        assert_eq!(conflict.status(), http::StatusCode::CONFLICT);
+    }
 }

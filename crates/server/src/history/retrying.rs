@@ -95,6 +95,7 @@ async fn retry_one(app: &App, delivery: Delivery) -> Result<DeliveryRetried, Sto
         Commanded::Refused(CommandRefused::AlreadyEnded) => {
             unreachable!("a delivery that has ended can be retried")
         }
+        Commanded::Refused(CommandRefused::HistoryDropped) => Retrying::Gone,
         Commanded::NotFound => return Ok(reported(&delivery, Retrying::Gone)),
     };
     let now = app.store().delivery(project, id).await?;

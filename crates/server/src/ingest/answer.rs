@@ -90,8 +90,10 @@ pub(super) fn batch(admissions: &[Admission], source: &Source) -> Response {
 }
 
 fn outcome_of(admission: &Admission) -> Outcome {
+    let mut dropped = false;
     let (outcome, effect) = match &admission.decision {
         Decision::Accept(accepted) => {
+            dropped = accepted.message.routed && accepted.deliveries.is_empty();
             let effect = if accepted.message.routed {
                 Effect::Routed
             } else {
@@ -106,9 +108,16 @@ fn outcome_of(admission: &Admission) -> Outcome {
         message_id: admission.message_id,
         request_id: admission.request_id,
         effect,
-        message: sentence(outcome, effect, admission.message_id),
+        message: if dropped {
+            DROPPED.to_owned()
+        } else {
+            sentence(outcome, effect, admission.message_id)
+        },
     }
 }
+
+const DROPPED: &str =
+    "accepted and stored; the rules of its connections let it pass to no endpoint";
 
 fn sentence(outcome: RequestOutcome, effect: Effect, message: MessageId) -> String {
     match (outcome, effect) {

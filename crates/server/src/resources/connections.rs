@@ -11,10 +11,11 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::list::{AskedPage, page};
+use super::transforms::check_scripts;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, Snapshot};
-use crate::json::ApiJson;
+use crate::json::ExactJson;
 use crate::path::Id;
 use crate::problem::Problem;
 
@@ -32,9 +33,10 @@ type Shown = Result<(StatusCode, Json<Value>), Problem>;
 async fn create(
     State(app): State<App>,
     caller: Caller,
-    ApiJson(input): ApiJson<ConnectionInput>,
+    ExactJson(input): ExactJson<ConnectionInput>,
 ) -> Shown {
     caller.require(Scope::Manage)?;
+    check_scripts(&app, input.rules.as_deref()).await?;
     let made = app.directory().change(caller.project, |deciding| {
         built(input.clone(), None, &deciding)
     });
@@ -44,9 +46,10 @@ async fn create(
 async fn upsert(
     State(app): State<App>,
     caller: Caller,
-    ApiJson(input): ApiJson<ConnectionInput>,
+    ExactJson(input): ExactJson<ConnectionInput>,
 ) -> Shown {
     caller.require(Scope::Manage)?;
+    check_scripts(&app, input.rules.as_deref()).await?;
     let saved = app.directory().change(caller.project, |deciding| {
         let existing = named(&deciding, input.name.as_deref());
         let status = if existing.is_some() {
@@ -86,9 +89,11 @@ async fn patch(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id,
-    ApiJson(patch): ApiJson<Value>,
+    ExactJson(patch): ExactJson<Value>,
 ) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Manage)?;
+    let rules = patch.get("rules").and_then(Value::as_array);
+    check_scripts(&app, rules.map(Vec::as_slice)).await?;
     let changed = app.directory().change(caller.project, |deciding| {
         let existing = find(deciding.snapshot, &caller, &id)?;
         let input = ConnectionInput::patched(existing, patch.clone())?;

@@ -4,6 +4,7 @@ mod connections;
 mod endpoints;
 mod list;
 mod sources;
+mod transforms;
 
 pub(crate) use sources::base_url;
 
@@ -16,4 +17,5 @@ pub(crate) fn routes() -> Router<App> {
         .merge(sources::routes())
         .merge(endpoints::routes())
         .merge(connections::routes())
+        .merge(transforms::routes())
 }

@@ -80,6 +80,7 @@ fn call(
         delay: input.delay,
         on_failed_original: input.on_failed_original,
         sealed_secret: input.secret.map(|secret| sealed(app, caller, &secret)),
+        rulebooks: snapshot.rulebooks(&destinations),
         destinations,
         disabled: snapshot.disabled(caller.project),
     })

@@ -69,6 +69,13 @@ async fn a_message_is_shown_as_it_came_with_what_became_of_it() {
                 "reason": null,
             }],
             "deliveries_total": 1,
+            "routing": [{
+                "connection_id": delivery["connection_id"],
+                "outcome": "routed",
+                "rule": null,
+                "detail": null,
+                "original_message_id": null,
+            }],
             "warnings": [],
         })
     );

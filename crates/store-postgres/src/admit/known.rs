@@ -8,6 +8,7 @@ use hooklatch_core::claim::Claim;
 use hooklatch_core::ids::MessageId;
 use hooklatch_core::invariants;
 use hooklatch_core::message::Message;
+use hooklatch_core::rules::Routing;
 use hooklatch_core::time::Timestamp;
 
 use super::{PreparedArrival, PreparedKey};
@@ -18,6 +19,8 @@ use crate::key::Key;
 pub(super) struct Known {
     claims: HashMap<(Key, i32), Vec<Claim>>,
     originals: HashMap<MessageId, Original>,
+    /// Those of them that have matched nothing so far.
+    unrouted: HashMap<MessageId, Message>,
 }
 
 /// How a claim gets into the ledger.
@@ -38,6 +41,34 @@ impl Known {
     /// Adds an original that was read.
     pub(super) fn add_original(&mut self, original: Original) {
         self.originals.insert(original.message_id, original);
+    }
+
+    /// Adds originals whose history was dropped, as their claims remember them: a claim outlives
+    /// its message (C4). What is gone can be neither routed nor sent again.
+    pub(super) fn add_dropped(&mut self, ids: &[MessageId]) {
+        for claim in self.claims.values().flatten() {
+            if ids.binary_search(&claim.message_id).is_err() {
+                continue;
+            }
+            let seen = claim.first_seen_at;
+            let original = Original {
+                message_id: claim.message_id,
+                source_id: None,
+                received_at: seen,
+                answered_at: Some(seen),
+                routed: true,
+                failed: Vec::new(),
+            };
+            // Of several claims, the first that was made knows best.
+            let known = self.originals.entry(claim.message_id).or_insert(original);
+            known.received_at = known.received_at.min(seen);
+            known.answered_at = known.answered_at.min(Some(seen));
+        }
+    }
+
+    /// Adds the message of an original that had matched nothing when it was locked.
+    pub(super) fn add_unrouted(&mut self, message: Message) {
+        self.unrouted.insert(message.id, message);
     }
 
     /// An original that was read, to complete it.
@@ -96,6 +127,20 @@ impl Known {
             routed: message.routed,
             failed: Vec::new(),
         });
+        if !message.routed {
+            self.add_unrouted(message.clone());
+        }
+    }
+
+    /// An original that has matched now, as it is from here on.
+    pub(super) fn routed(&mut self, id: MessageId, routing: &[Routing]) -> Message {
+        let message = self.unrouted.remove(&id);
+        let message = message.unwrap_or_else(|| panic!("INV-2: {id} was not locked unrouted"));
+        Message {
+            routed: true,
+            routing: routing.to_vec(),
+            ..message
+        }
     }
 
     /// Takes over what a repetition set in motion.
@@ -105,7 +150,7 @@ impl Known {
         let original = original.expect("a repetition has an original, which was read");
         let started = |id| repeat.redriven.iter().any(|delivery| delivery.id == id);
         original.failed.retain(|delivery| !started(delivery.id));
-        original.routed |= !repeat.rerouted.is_empty();
+        original.routed |= repeat.routing.is_some();
     }
 
     /// Takes over a claim, and says how it gets into the ledger.

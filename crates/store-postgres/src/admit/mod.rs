@@ -119,6 +119,8 @@ pub(crate) struct Admitting {
 }
 
 impl Job for Admitting {
+    // Callers wait for it.
+    const LINGERS: u32 = 10;
     type Task = Arriving;
     type Statements = Statements;
     type Decided = Decided;
@@ -247,6 +249,11 @@ impl Batch<'_> {
             }
             Decision::Repeat(repeat) => {
                 self.plan.repeat(arrival, repeat, envelope);
+                if let Some(routing) = &repeat.routing {
+                    let original = repeat.request.original_message_id;
+                    let original = original.expect("a repetition has an original");
+                    self.plan.route(&self.known.routed(original, routing));
+                }
                 self.known.repeated(repeat);
                 self.claim(arrival, &repeat.claims);
             }

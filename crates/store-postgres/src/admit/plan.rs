@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hooklatch_core::admission::{Accepted, Refused, Repeat, refused};
 use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::Delivery;
-use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
+use hooklatch_core::ids::{ProjectId, RequestId};
 use hooklatch_core::invariants;
 use hooklatch_core::message::{Message, Parcel, Request};
 use hooklatch_core::time::Millis;
@@ -35,8 +35,8 @@ pub(super) struct Plan {
     pub strays: Vec<(i64, i64)>,
     /// Ended deliveries that start again.
     pub restarted: Vec<i64>,
-    /// Originals that had matched nothing and have now.
-    pub routed: Vec<i64>,
+    /// Originals that had matched nothing and have now, each with its new text.
+    pub routed: Vec<(i64, String)>,
     pub claims: Vec<ClaimRow>,
     /// Where a claim is among them.
     claimed: HashMap<(Key, i32, Vec<u8>), usize>,
@@ -98,14 +98,14 @@ impl Plan {
         let message = &accepted.message;
         self.message(message, &accepted.deliveries);
         self.payload(message.id.number(), envelope, Some(arrival.body.clone()));
-        if !accepted.deliveries.is_empty() && arrival.delay <= DELAY_CACHED_MAX {
+        let due_soon = due_soon(message, &accepted.deliveries);
+        if due_soon > 0 {
             let parcel = Parcel {
                 message: message.clone(),
                 envelope: Arc::clone(&arrival.envelope),
                 body: arrival.body.clone(),
             };
-            let admitted = (Arc::new(parcel), accepted.deliveries.len());
-            self.parcels.push(admitted);
+            self.parcels.push((Arc::new(parcel), due_soon));
         }
     }
 
@@ -181,13 +181,14 @@ impl Plan {
             self.live.push(Columns::of_new(delivery));
             self.note_due(delivery);
         }
-        if !repeat.rerouted.is_empty() {
-            let original: Option<MessageId> = repeat.request.original_message_id;
-            let original = original.expect("a repetition has an original");
-            self.routed.push(original.number());
-        }
         self.stray(&repeat.rerouted);
         self.open(&repeat.rerouted);
+    }
+
+    /// An original that has matched now.
+    pub(super) fn route(&mut self, message: &Message) {
+        let meta = message::encode_meta(message);
+        self.routed.push((message.id.number(), meta));
     }
 
     /// A refusal.
@@ -230,4 +231,13 @@ impl Plan {
             how,
         });
     }
+}
+
+/// How many deliveries of a new message will soon ask for their parcel.
+fn due_soon(message: &Message, deliveries: &[Delivery]) -> usize {
+    let soon = |delivery: &&Delivery| {
+        let due = delivery.next_attempt_at();
+        due.is_some_and(|due| due <= message.decided_at + DELAY_CACHED_MAX)
+    };
+    deliveries.iter().filter(soon).count()
 }

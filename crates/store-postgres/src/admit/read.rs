@@ -1,6 +1,6 @@
 //! The first half of a batch: locks its keys and reads what the ledger knows of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hooklatch_core::admission::Original;
 use hooklatch_core::delivery::DeliveryStatus;
@@ -15,9 +15,11 @@ use crate::columns::{INSERT_LIVE, array};
 use crate::fault::Fault;
 use crate::key::Key;
 use crate::memory::Memory;
+use crate::partitions;
 use crate::rows::claim::{self, select_claims};
 use crate::rows::delivery::{self, select_deliveries};
-use crate::worker::Link;
+use crate::rows::message::{self, StoredMessage, select_messages};
+use crate::worker::{BY_VALUE, Link};
 
 /// Beyond so many keys a batch locks out all others instead of locking each key: the database's
 /// table of locks is bounded.
@@ -27,15 +29,14 @@ pub(crate) const LOCKS_MAX: usize = 256;
 pub(crate) const GATE: i64 = 0x686b_6c74_6761_7465;
 
 /// Originals by their numbers; the bounds let the database look into their partitions only.
-macro_rules! originals {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, source, received, decided, routed, deliveries FROM hooklatch.messages \
-             WHERE id = ANY($1) AND id >= $2 AND id <= $3 ORDER BY id",
-            $rest
-        )
-    };
-}
+const ORIGINALS: &str = "SELECT id, source, received, decided, routed, deliveries \
+     FROM hooklatch.messages WHERE id = ANY($1) AND id >= $2 AND id <= $3 ORDER BY id";
+
+/// The same, whole. One that has matched nothing may be routed by this batch, and by no other.
+const UNROUTED: &str = select_messages!(
+    " FROM hooklatch.messages m WHERE m.id = ANY($1) AND m.id >= $2 AND m.id <= $3 \
+     ORDER BY m.id FOR UPDATE"
+);
 
 /// The statements of a batch of arrivals.
 pub(crate) struct Statements {
@@ -68,9 +69,8 @@ impl Statements {
                 .prepare("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
                 .await?,
             claims: client.prepare(CLAIMS).await?,
-            originals: client.prepare(originals!("")).await?,
-            // One that has matched nothing may be routed by this batch, and by no other.
-            unrouted: client.prepare(originals!(" FOR UPDATE")).await?,
+            originals: client.prepare(ORIGINALS).await?,
+            unrouted: client.prepare(UNROUTED).await?,
             failed: client.prepare(FAILED).await?,
             failed_strays: client.prepare(FAILED_STRAYS).await?,
             write: write::Statements::prepare(client, INSERT_LIVE).await?,
@@ -180,23 +180,54 @@ async fn read_originals(
     known: &mut Known,
     messages: &[MessageId],
 ) -> Result<(), Fault> {
+    link.client.batch_execute(BY_VALUE).await?;
     let numbers: Vec<i64> = messages.iter().map(|id| id.number()).collect();
     let statements = &link.statements;
     let mut rows = originals_among(link, &statements.originals, &numbers).await?;
+    let missing = missing_in(&rows, &numbers);
+    if !missing.is_empty() {
+        let kept = partitions::kept(&link.client, &missing).await?;
+        let dropped = missing.iter().filter(|number| !kept.contains(number));
+        let dropped: Vec<_> = dropped.copied().map(MessageId::from_number).collect();
+        known.add_dropped(&dropped);
+        // Their day may have been attached again a moment ago. Whoever is still missing there is
+        // not because of dropped history (INV-2).
+        rows.extend(originals_among(link, &statements.originals, &kept).await?);
+    }
     let is_routed = |row: &mut Row| row.try_get::<_, bool>(4).unwrap_or(false);
     let unrouted = rows.extract_if(.., |row| !is_routed(row));
     let unrouted: Vec<i64> = unrouted.map(|row| row.get(0)).collect();
-    rows.extend(originals_among(link, &statements.unrouted, &unrouted).await?);
+    let locked = originals_among(link, &statements.unrouted, &unrouted).await?;
     let answered = memory.answered_at(messages);
-    let mut following = HashMap::new();
+    let mut found = Vec::with_capacity(messages.len());
     for row in &rows {
-        let (original, follow) = original(row, &answered)?;
+        found.push(original(row, &answered)?);
+    }
+    for row in &locked {
+        let stored = message::decode(row)?;
+        found.push(whole_original(&stored, &answered));
+        // Another batch may have routed it before this one had its lock.
+        if !stored.message.routed {
+            known.add_unrouted(stored.message);
+        }
+    }
+    let mut following = HashMap::new();
+    for (original, follow) in found {
         if follow > 0 {
             following.insert(original.message_id.number(), follow);
         }
         known.add_original(original);
     }
-    read_failed(link, known, &numbers, &following).await
+    let mut found: Vec<i64> = rows.iter().chain(&locked).map(|row| row.get(0)).collect();
+    found.sort_unstable();
+    read_failed(link, known, &found, &following).await
+}
+
+/// The numbers that no row has.
+fn missing_in(rows: &[Row], numbers: &[i64]) -> Vec<i64> {
+    let found: HashSet<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let missing = numbers.iter().filter(|number| !found.contains(number));
+    missing.copied().collect()
 }
 
 async fn originals_among(
@@ -226,6 +257,21 @@ fn original(row: &Row, answered: &HashMap<MessageId, Timestamp>) -> Result<(Orig
     Ok((original, row.try_get(5)?))
 }
 
+fn whole_original(
+    StoredMessage { message, following }: &StoredMessage,
+    answered: &HashMap<MessageId, Timestamp>,
+) -> (Original, i64) {
+    let original = Original {
+        message_id: message.id,
+        source_id: message.source_id,
+        received_at: message.received_at,
+        answered_at: Some(*answered.get(&message.id).unwrap_or(&message.decided_at)),
+        routed: message.routed,
+        failed: Vec::new(),
+    };
+    (original, *following)
+}
+
 async fn read_failed(
     link: &Link<Statements>,
     known: &mut Known,
@@ -234,7 +280,9 @@ async fn read_failed(
 ) -> Result<(), Fault> {
     let statements = &link.statements;
     let status = DeliveryStatus::Failed.code();
-    let (first, last) = (messages[0], messages[messages.len() - 1]);
+    let (Some(&first), Some(&last)) = (messages.first(), messages.last()) else {
+        return Ok(());
+    };
     let ids: Vec<i64> = following.keys().copied().collect();
     let counts: Vec<i64> = following.values().copied().collect();
     let end = following.iter().map(|(id, count)| id + count).max();

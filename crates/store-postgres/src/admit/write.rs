@@ -12,7 +12,7 @@ use super::read;
 use crate::columns::{Arrays, array, of_deliveries, params};
 use crate::fault::Fault;
 use crate::text::to_column;
-use crate::worker::Link;
+use crate::worker::{COMMIT, Link};
 
 /// How many refused requests are kept.
 const REFUSED_KEPT: i64 = hooklatch_store::REFUSED_KEPT_MAX as i64;
@@ -28,6 +28,7 @@ pub(super) struct Statements {
     routed: Statement,
     claims_new: Statement,
     claims_replacing: Statement,
+    refused_alone: Statement,
     refused: Statement,
     refused_forgotten: Statement,
 }
@@ -45,6 +46,8 @@ impl Statements {
             routed: client.prepare(ROUTED).await?,
             claims_new: client.prepare(CLAIMS_NEW).await?,
             claims_replacing: client.prepare(CLAIMS_REPLACING).await?,
+            // Two who forget at once would each leave what the other has added.
+            refused_alone: client.prepare("SELECT pg_advisory_xact_lock($1)").await?,
             refused: client.prepare(REFUSED).await?,
             refused_forgotten: client.prepare(REFUSED_FORGOTTEN).await?,
         })
@@ -67,8 +70,9 @@ const STRAYS: &str = "INSERT INTO hooklatch.strays (message, delivery) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[])";
 const RESTARTED: &str = "DELETE FROM hooklatch.deliveries_done \
      WHERE id = ANY($1) AND id >= $2 AND id <= $3";
-const ROUTED: &str = "UPDATE hooklatch.messages SET routed = true \
-     WHERE id = ANY($1) AND id >= $2 AND id <= $3";
+const ROUTED: &str = "UPDATE hooklatch.messages m SET routed = true, meta = new.meta \
+     FROM unnest($1::bigint[], $2::text[]) new(id, meta) \
+     WHERE m.id = new.id AND m.id >= $3 AND m.id <= $4";
 /// Puts claims into the ledger.
 macro_rules! insert_claims {
     ($rest:literal) => {
@@ -104,6 +108,9 @@ const REFUSED: &str = "INSERT INTO hooklatch.refused (id, project, source, recei
 const REFUSED_FORGOTTEN: &str = "DELETE FROM hooklatch.refused WHERE id <= \
      (SELECT id FROM hooklatch.refused ORDER BY id DESC OFFSET $1 LIMIT 1)";
 
+/// The lock of whoever adds refused requests: "hooklatch refuses".
+const REFUSED_LOCK: i64 = 0x686b_6c74_7265_6675;
+
 /// One statement to be sent.
 struct Sent<'a> {
     statement: &'a Statement,
@@ -125,7 +132,7 @@ pub(super) async fn write(link: &Link<read::Statements>, plan: &Plan) -> Result<
     let (executed, committed) = tokio::join!(
         biased;
         executing,
-        link.client.batch_execute("COMMIT"),
+        link.client.batch_execute(COMMIT),
     );
     for (sent, rows) in sent.iter().zip(executed) {
         let rows = rows?;
@@ -159,7 +166,8 @@ fn statements<'a>(of: &'a Statements, plan: &'a Plan) -> Vec<Sent<'a>> {
         of_deliveries(&plan.live)
     });
     send(&of.strays, plan.strays.len(), None, &|| strays(plan));
-    send(&of.routed, plan.routed.len(), None, &|| among(&plan.routed));
+    let matched = plan.routed.len();
+    send(&of.routed, matched, Some(matched), &|| routed(plan));
     for (how, statement) in [
         (How::New, &of.claims_new),
         (How::Replacing, &of.claims_replacing),
@@ -167,6 +175,9 @@ fn statements<'a>(of: &'a Statements, plan: &'a Plan) -> Vec<Sent<'a>> {
         let rows: Vec<&ClaimRow> = plan.claims.iter().filter(|row| row.how == how).collect();
         send(statement, rows.len(), Some(rows.len()), &|| claims(&rows));
     }
+    send(&of.refused_alone, plan.refused.len(), None, &|| {
+        vec![Box::new(REFUSED_LOCK)]
+    });
     send(&of.refused, plan.refused.len(), None, &|| refused(plan));
     let forgetting = plan.refused.len();
     send(&of.refused_forgotten, forgetting, None, &|| {
@@ -180,6 +191,17 @@ fn among(numbers: &[i64]) -> Arrays<'_> {
     let first = numbers.iter().min().copied().unwrap_or_default();
     let last = numbers.iter().max().copied().unwrap_or_default();
     vec![Box::new(numbers), Box::new(first), Box::new(last)]
+}
+
+fn routed(plan: &Plan) -> Arrays<'_> {
+    let rows = &plan.routed;
+    let numbers = || rows.iter().map(|(number, _)| *number);
+    vec![
+        array(rows, |(number, _)| *number),
+        array(rows, |(_, meta)| meta.as_str()),
+        Box::new(numbers().min().unwrap_or_default()),
+        Box::new(numbers().max().unwrap_or_default()),
+    ]
 }
 
 fn messages(plan: &Plan) -> Arrays<'_> {

@@ -23,7 +23,7 @@ use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::rows::delivery;
 use crate::rows::parcel;
-use crate::worker::Link;
+use crate::worker::{BY_VALUE, Link};
 
 /// Lanes that are served in one pass.
 const LANES_MAX: usize = 256;
@@ -323,6 +323,9 @@ impl<'a> Pass<'a> {
         }
         missing.sort_unstable();
         missing.dedup();
+        if !missing.is_empty() {
+            self.link.client.batch_execute(BY_VALUE).await?;
+        }
         let statement = &self.link.statements.parcels;
         for read in parcel::load_all(&self.link.client, statement, &missing).await? {
             match read {

@@ -118,6 +118,8 @@ pub(crate) struct Moving {
 }
 
 impl Job for Moving {
+    // Only the next lease waits for it.
+    const LINGERS: u32 = 2;
     type Task = Delivering;
     type Statements = Statements;
     type Decided = Decided;

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use super::{AttemptRow, Plan, Statements};
 use crate::columns::{Arrays, of_deliveries, of_moves, params};
 use crate::fault::Fault;
-use crate::worker::Link;
+use crate::worker::{COMMIT, Link};
 
 /// Puts attempts on record.
 macro_rules! insert_attempts {
@@ -105,7 +105,7 @@ pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fa
     let (executed, committed) = tokio::join!(
         biased;
         join_all(executing),
-        link.client.batch_execute("COMMIT"),
+        link.client.batch_execute(COMMIT),
     );
     for rows in executed {
         rows?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hooklatch_core::delivery::{Delivery, message_status};
+use hooklatch_core::delivery::Delivery;
 use hooklatch_core::ids::{MessageId, ProjectId, SourceId};
 use hooklatch_store::{MessageFilter, MessageView, Page, PageRequest, StatusFilter};
 use tokio_postgres::types::Type;
@@ -40,14 +40,15 @@ struct Messages<'a> {
     filter: &'a MessageFilter,
 }
 
-/// A message's number, whether its columns fit, and how many deliveries follow it.
+/// A message's number, whether its columns fit, how many deliveries follow it, and whether anything
+/// has matched.
 macro_rules! select_messages {
     ($rest:literal) => {
         concat!(
             "SELECT id, project = $3 \
                  AND ($4::bigint IS NULL OR source IS NOT DISTINCT FROM $4) \
                  AND ($5::text IS NULL OR tenant IS NOT DISTINCT FROM $5) \
-                 AND ($6::text IS NULL OR event_type IS NOT DISTINCT FROM $6), deliveries \
+                 AND ($6::text IS NULL OR event_type IS NOT DISTINCT FROM $6), deliveries, routed \
              FROM hooklatch.messages WHERE id >= $1 AND id < $2 ",
             $rest,
             " ORDER BY id DESC LIMIT $7"
@@ -111,6 +112,7 @@ struct LookedAt {
     number: i64,
     fits: bool,
     following: i64,
+    routed: bool,
 }
 
 impl Messages<'_> {
@@ -156,6 +158,7 @@ impl Messages<'_> {
             number,
             fits: false,
             following: 0,
+            routed: false,
         };
         let row = |number: &i64| looked_at.get(number).copied().unwrap_or(in_vain(*number));
         Ok(numbers.iter().map(row).collect())
@@ -171,7 +174,7 @@ impl Messages<'_> {
         }
         let candidate = |row: &LookedAt| {
             let deliveries = deliveries.get(&row.number).map_or(&[][..], Vec::as_slice);
-            let fits = row.fits && fits_deliveries(self.filter, deliveries);
+            let fits = row.fits && fits_deliveries(self.filter, row.routed, deliveries);
             Candidate {
                 number: row.number,
                 read: row.fits,
@@ -200,17 +203,15 @@ fn looked_at_in(row: &Row) -> Result<LookedAt, Fault> {
         number: row.try_get(0)?,
         fits: row.try_get(1)?,
         following: wide_at(row, 2)?,
+        routed: row.try_get(3)?,
     })
 }
 
-fn fits_deliveries(filter: &MessageFilter, deliveries: &[Delivery]) -> bool {
+fn fits_deliveries(filter: &MessageFilter, routed: bool, deliveries: &[Delivery]) -> bool {
     let to = |endpoint| deliveries.iter().any(|it| it.endpoint_id == Some(endpoint));
-    let stands_at = |status| {
+    let stands_at = |status: StatusFilter| {
         let statuses: Vec<_> = deliveries.iter().map(|it| it.state.status()).collect();
-        match status {
-            StatusFilter::Delivery(wanted) => message_status(&statuses) == Some(wanted),
-            StatusFilter::NoRoute => statuses.is_empty(),
-        }
+        status.fits(routed, &statuses)
     };
     filter.endpoint_id.is_none_or(to) && filter.status.is_none_or(stands_at)
 }

@@ -9,6 +9,7 @@ pub(crate) mod message;
 pub(crate) mod parcel;
 pub(crate) mod payload;
 pub(crate) mod request;
+pub(crate) mod transformed;
 mod wide;
 
 pub(crate) use wide::{wide_at, wide_or_none_at};

@@ -66,6 +66,11 @@ CREATE TABLE hooklatch.deliveries_done (
 CREATE INDEX deliveries_done_endpoint ON hooklatch.deliveries_done (endpoint, message)
     WHERE endpoint IS NOT NULL;
 
+-- What a connection's script made of a request, by the delivery that sends it.
+CREATE TABLE hooklatch.transformed (
+    delivery bigint PRIMARY KEY, headers text NOT NULL, body bytea NOT NULL
+) PARTITION BY RANGE (delivery);
+
 CREATE TABLE hooklatch.attempts (
     id bigint PRIMARY KEY, delivery bigint NOT NULL, message bigint NOT NULL,
     project bigint NOT NULL, endpoint bigint, number bigint NOT NULL, trigger bigint NOT NULL,
@@ -130,8 +135,10 @@ BEGIN
                WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
         ALTER TABLE hooklatch.payloads ALTER body SET COMPRESSION lz4;
         ALTER TABLE hooklatch.attempts ALTER body SET COMPRESSION lz4;
+        ALTER TABLE hooklatch.transformed ALTER body SET COMPRESSION lz4;
     ELSE
         ALTER TABLE hooklatch.payloads ALTER body SET STORAGE EXTERNAL;
         ALTER TABLE hooklatch.attempts ALTER body SET STORAGE EXTERNAL;
+        ALTER TABLE hooklatch.transformed ALTER body SET STORAGE EXTERNAL;
     END IF;
 END $$;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use hooklatch_core::time::Millis;
 use hooklatch_store::suite::{Fixture, TestClock};
 use hooklatch_store::{Clock, Store};
-use hooklatch_store_postgres::{DatabaseUrl, Options, PostgresStore};
+use hooklatch_store_postgres::{DatabaseUrl, OpenError, Options, PostgresStore};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Config, NoTls};
 
@@ -19,25 +19,36 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// The store, its database and its time.
 pub struct InADatabase {
+    /// For how long the store keeps history, from when it is opened again.
+    pub history_kept: Option<Millis>,
+    /// What the store runs on.
+    pub runtime: Runtime,
+    /// The server's address.
+    pub server: String,
+    /// The name of the database on it.
+    pub database: String,
     clock: Arc<TestClock>,
-    runtime: Runtime,
-    server: String,
-    database: String,
     store: Option<Arc<PostgresStore>>,
 }
 
 impl InADatabase {
     fn open(&mut self) {
+        let store = self.try_open().expect("the store opens");
+        self.store = Some(store);
+    }
+
+    /// Opens the test's database as another node.
+    pub fn try_open(&self) -> Result<Arc<PostgresStore>, OpenError> {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let url = DatabaseUrl::parse(&self.server).expect("the URL is one");
-        let url = url.with_database(&self.database);
         let options = Options {
             connections: 4,
             clock: Some(clock),
+            history_kept: self.history_kept,
             ..Options::default()
         };
-        let store = self.runtime.block_on(PostgresStore::open(&url, options));
-        self.store = Some(store.expect("the store opens"));
+        let url = DatabaseUrl::parse(&self.server).expect("the URL is one");
+        let url = url.with_database(&self.database);
+        self.runtime.block_on(PostgresStore::open(&url, options))
     }
 
     /// Runs statements on the server, outside of the test's own database.
@@ -79,6 +90,7 @@ impl Fixture for InADatabase {
             .enable_all()
             .build();
         let mut fixture = Self {
+            history_kept: None,
             clock: TestClock::new(),
             runtime: runtime.expect("there is a runtime"),
             server,

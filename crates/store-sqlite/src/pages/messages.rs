@@ -1,6 +1,6 @@
 //! Lists of messages.
 
-use hooklatch_core::delivery::{Delivery, message_status};
+use hooklatch_core::delivery::Delivery;
 use hooklatch_core::ids::{MessageId, ProjectId, SourceId};
 use hooklatch_store::{MessageFilter, MessageView, Page, PageRequest, StatusFilter};
 use rusqlite::types::Value;
@@ -117,21 +117,18 @@ fn load_message(
         return Ok(None);
     };
     let deliveries = delivery::of_message(db, id, stored.following, None)?;
-    if fits_deliveries(filter, &deliveries) {
+    if fits_deliveries(filter, stored.message.routed, &deliveries) {
         history::view(db, stored, deliveries).map(Some)
     } else {
         Ok(None)
     }
 }
 
-fn fits_deliveries(filter: &MessageFilter, deliveries: &[Delivery]) -> bool {
+fn fits_deliveries(filter: &MessageFilter, routed: bool, deliveries: &[Delivery]) -> bool {
     let to = |endpoint| deliveries.iter().any(|it| it.endpoint_id == Some(endpoint));
-    let stands_at = |status| {
+    let stands_at = |status: StatusFilter| {
         let statuses: Vec<_> = deliveries.iter().map(|it| it.state.status()).collect();
-        match status {
-            StatusFilter::Delivery(wanted) => message_status(&statuses) == Some(wanted),
-            StatusFilter::NoRoute => statuses.is_empty(),
-        }
+        status.fits(routed, &statuses)
     };
     filter.endpoint_id.is_none_or(to) && filter.status.is_none_or(stands_at)
 }

@@ -2,6 +2,7 @@
 
 use hooklatch_core::ids::MessageId;
 use hooklatch_core::message::Message;
+use hooklatch_core::rules::Routing;
 use hooklatch_store::record::message::{self as record, Columns};
 use rusqlite::{Connection, Row, params};
 
@@ -41,10 +42,18 @@ pub(crate) fn insert(db: &Connection, message: &Message, following: usize) -> Re
     Ok(())
 }
 
-/// Notes that an original that had matched nothing has matched.
-pub(crate) fn set_routed(db: &Connection, id: MessageId) -> Result<(), Fault> {
-    let mut statement = db.prepare_cached("UPDATE messages SET routed = 1 WHERE id = ?1")?;
-    statement.execute([id.number()])?;
+/// Notes that an original that had matched nothing has matched, and what the rules did with it.
+pub(crate) fn set_routed(db: &Connection, id: MessageId, routing: &[Routing]) -> Result<(), Fault> {
+    let stored = load(db, id)?;
+    let stored = stored.unwrap_or_else(|| panic!("INV-2: {id} was read a moment ago"));
+    let message = Message {
+        routing: routing.to_vec(),
+        ..stored.message
+    };
+    let sql = "UPDATE messages SET routed = 1, meta = ?2 WHERE id = ?1";
+    let meta = record::encode_meta(&message);
+    db.prepare_cached(sql)?
+        .execute(params![id.number(), meta])?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod delivery;
 pub(crate) mod message;
 pub(crate) mod payload;
 pub(crate) mod request;
+pub(crate) mod transformed;
 
 use rusqlite::Row;
 

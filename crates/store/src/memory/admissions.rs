@@ -11,7 +11,7 @@ use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::{Delivery, DeliveryStatus};
 use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
 use hooklatch_core::invariants;
-use hooklatch_core::message::{Effect, Message, Parcel, Request, RequestOutcome};
+use hooklatch_core::message::{Message, Parcel, Request, RequestOutcome};
 use hooklatch_core::time::Timestamp;
 
 use super::{Fault, MemoryStore, State, StoredRequest, ready};
@@ -144,7 +144,7 @@ impl State {
         self.put_deliveries(&repeat.redriven);
         self.put_deliveries(&repeat.rerouted);
         self.put_claims(&repeat.claims, now);
-        if request.effect == Effect::Rerouted {
+        if let Some(routing) = &repeat.routing {
             let original = request
                 .original_message_id
                 .expect("a repetition has an original");
@@ -152,7 +152,9 @@ impl State {
                 .messages
                 .get_mut(&original)
                 .expect("INV-2: originals exist");
-            Arc::make_mut(parcel).message.routed = true;
+            let message = &mut Arc::make_mut(parcel).message;
+            message.routed = true;
+            message.routing.clone_from(routing);
         }
     }
 

@@ -8,6 +8,7 @@ use hooklatch_core::delivery::lifecycle::{Command, Finish};
 use hooklatch_core::delivery::{Delivery, Lane, State as DeliveryState};
 use hooklatch_core::ids::{AttemptId, DeliveryId, ProjectId};
 use hooklatch_core::time::Timestamp;
+use hooklatch_core::transform::Transformed;
 
 use super::{Fault, MemoryStore, State, ready};
 use crate::{
@@ -49,6 +50,24 @@ impl Deliveries for MemoryStore {
         });
         self.wake();
         ready(commanded)
+    }
+
+    fn keep_transformed(
+        &self,
+        delivery: DeliveryId,
+        transformed: Transformed,
+    ) -> Answer<'_, Transformed> {
+        ready(self.lock().map(|mut state| {
+            let kept = state.transformed.entry(delivery).or_insert(transformed);
+            kept.clone()
+        }))
+    }
+
+    fn transformed(&self, delivery: DeliveryId) -> Answer<'_, Option<Transformed>> {
+        ready(
+            self.lock()
+                .map(|state| state.transformed.get(&delivery).cloned()),
+        )
     }
 
     fn hasten(&self, lane: Lane) -> Answer<'_, ()> {

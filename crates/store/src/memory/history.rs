@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::attempt::Attempt;
-use hooklatch_core::delivery::{Delivery, message_status};
 use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId, first_number_at};
 use hooklatch_core::message::{Origin, Parcel, Request, RequestOutcome};
 
@@ -180,12 +180,9 @@ fn matches_message(filter: &MessageFilter, view: &MessageView) -> bool {
             .iter()
             .any(|d| d.endpoint_id == Some(endpoint))
     };
-    let with_status = |status| {
+    let with_status = |status: StatusFilter| {
         let statuses: Vec<_> = view.deliveries.iter().map(|d| d.state.status()).collect();
-        match status {
-            StatusFilter::Delivery(wanted) => message_status(&statuses) == Some(wanted),
-            StatusFilter::NoRoute => statuses.is_empty(),
-        }
+        status.fits(message.routed, &statuses)
     };
     filter
         .ids

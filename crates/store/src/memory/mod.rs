@@ -20,6 +20,7 @@ use hooklatch_core::ids::{AttemptId, DeliveryId, MessageId, Mint, ProjectId, Req
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{Envelope, Parcel, Request};
 use hooklatch_core::time::Timestamp;
+use hooklatch_core::transform::Transformed;
 
 use crate::{
     Answer, AuditEntry, Clock, ConfigKind, ConfigRecord, Store, StoreError, SystemClock, Wake,
@@ -53,6 +54,7 @@ struct State {
     requests: BTreeMap<RequestId, StoredRequest>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
     attempts: BTreeMap<AttemptId, Attempt>,
+    transformed: BTreeMap<DeliveryId, Transformed>,
     claims: HashMap<Checksum, Vec<Claim>>,
     configuration: BTreeMap<(ConfigKind, i64), ConfigRecord>,
     audit: Vec<(ProjectId, AuditEntry)>,

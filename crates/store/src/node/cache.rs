@@ -118,6 +118,7 @@ mod tests {
             received_at: Timestamp::default(),
             decided_at: Timestamp::default(),
             routed: true,
+            routing: Vec::new(),
             suspected_duplicate_of: None,
             original_message_id: None,
             response_status: 200,

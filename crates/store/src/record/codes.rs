@@ -63,7 +63,7 @@ codes! {
     Reason {
         AttemptsExhausted = 0, TooOld = 1, StatusIsFinal = 2, RejectedByReceiver = 3,
         EndpointGone = 4, EndpointDisabled = 5, EndpointDeleted = 6, Uncertain = 7,
-        CancelledByPerson = 8,
+        CancelledByPerson = 8, TransformFailed = 9,
     }
     ConfigKind {
         Project = 1, ApiKey = 2, Source = 3, Group = 4, Endpoint = 5, Connection = 6,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hooklatch_core::fingerprint::Fingerprint;
 use hooklatch_core::ids::{MessageId, ProjectId, RequestId, SourceId};
 use hooklatch_core::message::{DirectTarget, Direction, Message, Origin};
+use hooklatch_core::rules::Routing;
 use hooklatch_core::time::Timestamp;
 
 use super::{Code, Unreadable, VERSION, check_version, decode_key};
@@ -59,6 +60,8 @@ struct Meta<'a> {
     headers: Cow<'a, [(String, String)]>,
     #[serde(default, skip_serializing_if = "is_empty")]
     warnings: Cow<'a, [String]>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    routing: Cow<'a, [Routing]>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -111,6 +114,7 @@ pub fn encode_meta(message: &Message) -> String {
         }),
         headers: Cow::Borrowed(&message.extra_headers),
         warnings: Cow::Borrowed(&message.warnings),
+        routing: Cow::Borrowed(&message.routing),
     };
     serde_json::to_string(&meta).expect("strings and numbers always serialise")
 }
@@ -139,6 +143,7 @@ pub fn decode(columns: Columns<'_>) -> Result<Message, Unreadable> {
         received_at: Timestamp::from_millis(columns.received),
         decided_at: Timestamp::from_millis(columns.decided),
         routed: columns.routed,
+        routing: meta.routing.into_owned(),
         suspected_duplicate_of: meta.suspected.map(MessageId::from_number),
         original_message_id: meta.original.map(MessageId::from_number),
         response_status: meta.status,

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod envelope;
 pub mod message;
 pub mod request;
+pub mod transformed;
 
 pub use codes::Code;
 

@@ -15,6 +15,7 @@ fn release<F: Fixture>(world: &World<F>, id: RequestId) -> ReleaseOutcome {
     let store = world.store();
     let input = ReleaseInput {
         destinations: [destination(1)].into(),
+        rulings: [].into(),
         now: store.now(),
     };
     let released = world.fixture.wait(store.release(PROJECT, id, input));
@@ -162,6 +163,7 @@ pub fn d4_what_would_go_nowhere_stays_held<F: Fixture>() {
     let store = world.store();
     let nowhere = ReleaseInput {
         destinations: [].into(),
+        rulings: [].into(),
         now: store.now(),
     };
     let refused = world.fixture.wait(store.release(PROJECT, held.id, nowhere));
@@ -265,6 +267,7 @@ pub fn d4_what_is_no_duplicate_cannot_be_released<F: Fixture>() {
     let store = world.store();
     let input = ReleaseInput {
         destinations: [].into(),
+        rulings: [].into(),
         now: store.now(),
     };
     let foreign = world

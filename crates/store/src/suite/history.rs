@@ -124,6 +124,7 @@ pub fn messages_are_filtered<F: Fixture>() {
 pub fn a_messages_status_is_decided_by_its_deliveries<F: Fixture>() {
     let world = World::<F>::new();
     let unrouted = world.accepted(world.inbound("none", "{}").to(&[]));
+    let filtered = world.accepted(world.inbound("filtered", "{}").filtered(1));
     let mixed = world.accepted(world.inbound("mixed", "{}").to(&[1, 2]));
     let leases = world.lease();
     world.finish(&leases[0], Next::Deliver);
@@ -133,6 +134,7 @@ pub fn a_messages_status_is_decided_by_its_deliveries<F: Fixture>() {
     let waiting = world.accepted(world.inbound("waiting", "{}"));
     let cases = [
         (StatusFilter::NoRoute, unrouted),
+        (StatusFilter::Filtered, filtered),
         (StatusFilter::Delivery(DeliveryStatus::Failed), mixed),
         (StatusFilter::Delivery(DeliveryStatus::Delivered), done),
         (StatusFilter::Delivery(DeliveryStatus::Pending), waiting),

@@ -12,6 +12,7 @@ pub mod history;
 pub mod leases;
 pub mod ledger;
 pub mod records;
+pub mod rules;
 pub mod send;
 mod world;
 
@@ -159,6 +160,20 @@ macro_rules! contract {
             l1_a_composite_key_is_found_by_any_part
             l1_a_freed_key_is_new_again_and_the_audit_says_who_and_why
             l1_a_key_is_freed_in_one_scope_only
+        );
+        $crate::contract!(@module $fixture, rules:
+            c1_a_connection_takes_a_key_once_and_names_the_original
+            c3_the_second_in_one_call_finds_the_key_of_the_first
+            c3_of_many_at_once_one_passes_the_connection
+            c4_a_connections_window_is_its_own
+            c2_what_a_rule_did_survives_a_crash
+            d2_what_the_rules_dropped_counts_as_routed
+            d2_an_original_that_is_routed_now_goes_through_the_rules
+            a_duplicate_claims_nothing_for_a_connection
+            a_connections_key_is_not_burnt_by_a_failed_delivery
+            a_delay_makes_the_delivery_due_later
+            a_connections_key_is_listed_and_freed
+            what_a_script_made_is_kept_once_and_survives_a_crash
         );
         $crate::contract!(@module $fixture, configuration:
             documents_survive_a_crash

@@ -14,6 +14,7 @@ use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{
     DirectTarget, Direction, Effect, KeyRecord, Message, Origin, Request, RequestOutcome,
 };
+use hooklatch_core::rules::{Routing, RoutingOutcome};
 use hooklatch_core::time::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
@@ -62,6 +63,28 @@ fn key() -> impl Strategy<Value = KeyRecord> {
 }
 
 prop_compose! {
+    fn routing()(
+        ids in (id(), option::of(id())),
+        outcome in 0..3_usize,
+        rule in option::of(any::<u16>()),
+        detail in option::of(".*"),
+    ) -> Routing {
+        let outcomes = [
+            RoutingOutcome::Routed,
+            RoutingOutcome::Filtered,
+            RoutingOutcome::Deduplicated,
+        ];
+        Routing {
+            connection_id: ConnectionId::from_number(ids.0),
+            outcome: outcomes[outcome],
+            rule,
+            detail,
+            original_message_id: ids.1.map(MessageId::from_number),
+        }
+    }
+}
+
+prop_compose! {
     /// A message.
     pub fn any_message()(
         ids in (id(), id(), option::of(id()), option::of(id()), option::of(id())),
@@ -72,6 +95,7 @@ prop_compose! {
         codes in (coded::<Direction>(2), coded::<Origin>(3)),
         times in (time(), time()),
         routed in any::<bool>(),
+        routing in vec(routing(), 0..3),
         response_status in any::<u16>(),
         target in option::of((".*", option::of(".*"))),
         extra_headers in headers(),
@@ -92,6 +116,7 @@ prop_compose! {
             received_at: times.0,
             decided_at: times.1,
             routed,
+            routing,
             suspected_duplicate_of: ids.3.map(MessageId::from_number),
             original_message_id: ids.4.map(MessageId::from_number),
             response_status,
@@ -141,7 +166,7 @@ prop_compose! {
 
 /// A state of a delivery.
 pub fn any_state() -> impl Strategy<Value = State> {
-    (0..6, time(), time(), id(), coded::<Reason>(9)).prop_map(
+    (0..6, time(), time(), id(), coded::<Reason>(10)).prop_map(
         |(which, at, begun, token, reason)| match which {
             0 => State::Pending { due: at },
             1 => State::Delivering {

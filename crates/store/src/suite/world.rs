@@ -22,6 +22,7 @@ use hooklatch_core::fingerprint::{self, Fingerprint};
 use hooklatch_core::ids::{ConnectionId, EndpointId, MessageId, ProjectId, RequestId, SourceId};
 use hooklatch_core::key::{Body, Checksum};
 use hooklatch_core::message::{Direction, Effect, Envelope, Request};
+use hooklatch_core::rules::{Check, Dropped, Ruling};
 use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_core::window::Window;
 
@@ -95,6 +96,11 @@ pub const fn endpoint(number: i64) -> EndpointId {
     EndpointId::from_number(100 + number)
 }
 
+/// A connection by a small number.
+pub const fn connection(number: i64) -> ConnectionId {
+    ConnectionId::from_number(200 + number)
+}
+
 /// The key that a text has in a scope. (Any injection does; how keys are really made is tested
 /// where they are made.)
 pub fn checksum(scope: &Scope, text: &str) -> Checksum {
@@ -106,7 +112,7 @@ pub fn checksum(scope: &Scope, text: &str) -> Checksum {
 pub fn destination(number: i64) -> Destination {
     Destination {
         endpoint_id: Some(endpoint(number)),
-        connection_id: Some(ConnectionId::from_number(200 + number)),
+        connection_id: Some(connection(number)),
         lane: Lane::of_endpoint(endpoint(number)),
         suffix_webhook_id: false,
     }
@@ -151,6 +157,56 @@ impl Call {
             .map(|number| destination(*number))
             .collect();
         self
+    }
+
+    /// Lets the connection to an endpoint take only one message with a key.
+    pub fn once(mut self, number: i64, key: &str, window: Window) -> Self {
+        let scope = Scope::Connection(connection(number));
+        let key = ClaimKey {
+            checksum: checksum(&scope, key),
+            scope,
+            fingerprint: self.arrival.fingerprint,
+            parts: vec![key.to_owned()],
+            kind: ClaimKind::Key,
+        };
+        self.arrival.keys.push(key.clone());
+        let rule = 0;
+        self.ruling(number).checks.push(Check { rule, key, window });
+        self
+    }
+
+    /// Lets the connection to an endpoint drop it by a filter.
+    pub fn filtered(mut self, number: i64) -> Self {
+        let pointer = "/body/type".to_owned();
+        self.ruling(number).dropped = Some(Dropped { rule: 1, pointer });
+        self
+    }
+
+    /// Lets the connection to an endpoint delay it.
+    pub fn delayed(mut self, number: i64, span: Millis) -> Self {
+        let ruling = self.ruling(number);
+        ruling.delay = span;
+        ruling.delayed_by = Some(2);
+        self
+    }
+
+    fn ruling(&mut self, number: i64) -> &mut Ruling {
+        let connection_id = connection(number);
+        let rulings = &mut self.arrival.rulings;
+        let known = rulings
+            .iter()
+            .position(|it| it.connection_id == connection_id);
+        let at = known.unwrap_or(rulings.len());
+        if known.is_none() {
+            rulings.push(Ruling {
+                connection_id,
+                checks: Vec::new(),
+                dropped: None,
+                delay: Millis::ZERO,
+                delayed_by: None,
+            });
+        }
+        &mut rulings[at]
     }
 
     /// Adds a key, as of a former rule.
@@ -264,6 +320,7 @@ impl<F: Fixture> World<F> {
                     on_failed_original,
                 },
                 destinations: vec![destination(1)],
+                rulings: Vec::new(),
                 disabled: Arc::default(),
                 hints: Arc::new(Hints::default()),
                 delay: Millis::ZERO,

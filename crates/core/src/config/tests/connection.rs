@@ -51,7 +51,7 @@ fn every_bad_field_is_named_at_once() {
         (
             json!({"name": "c", "event_types": ["*"], "endpoint_id": somewhere,
                 "rules": [{"type": "filter"}]}),
-            vec!["/rules"],
+            vec!["/rules/0"],
         ),
         (
             json!({"name": "c", "event_types": ["*"], "endpoint_id": somewhere, "paused": true}),
@@ -82,4 +82,64 @@ fn a_patch_may_turn_a_source_into_event_types() {
     assert!(matches!(changed.from, Origin::EventTypes(_)));
     assert_eq!(changed.id, connection.id);
     assert!(!changed.paused);
+}
+
+#[test]
+fn rules_are_kept_as_they_were_written() {
+    let mut world = World::new();
+    let rules = json!([
+        {"type": "filter", "body": {"total": {"$gt": 0.5}, "n": 9_007_199_254_740_993_u64}},
+        {"type": "deduplicate", "locations": ["body:$.id"], "window_seconds": 60},
+        {"type": "deduplicate", "exclude": ["$.at"], "window_seconds": "forever"},
+        {"type": "delay", "seconds": 5},
+    ]);
+    let connection = world.connection(json!({
+        "name": "c", "event_types": ["*"], "endpoint_id": EndpointId::from_number(6),
+        "rules": rules,
+    }));
+    assert_eq!(connection.public()["rules"], rules);
+    let stored = Connection::from_stored(&connection.to_stored()).unwrap();
+    assert_eq!(stored, connection);
+    let renamed = ConnectionInput::patched(&connection, json!({"name": "d"})).unwrap();
+    let renamed = world.try_connection(renamed, Some(&connection)).unwrap();
+    assert_eq!(renamed.rules, connection.rules);
+    let without = ConnectionInput::patched(&connection, json!({"rules": []})).unwrap();
+    let without = world.try_connection(without, Some(&connection)).unwrap();
+    assert_eq!(without.rules, []);
+}
+
+#[test]
+fn every_mistake_in_the_rules_is_named_by_its_place() {
+    let mut world = World::new();
+    let rules = json!([
+        {"type": "filter", "body": {"a": {"$is": 1}}},
+        {"type": "deduplicate", "locations": ["body:$.id"], "include": ["$.a"]},
+        {"type": "deduplicate", "window_seconds": 0},
+        {"type": "deduplicate", "locations": ["id"]},
+        {"type": "delay"},
+        {"type": "filtre"},
+        7,
+        {"type": "delay", "second": 1},
+    ]);
+    let input = ConnectionInput::from_json(json!({
+        "name": "c", "event_types": ["*"], "endpoint_id": EndpointId::from_number(6),
+        "rules": rules,
+    }));
+    let errors = input
+        .and_then(|input| world.try_connection(input, None))
+        .unwrap_err();
+    let expected = [
+        "/rules/0/body/a/$is",
+        "/rules/1/include",
+        "/rules/2/window_seconds",
+        "/rules/3/locations",
+        "/rules/4/seconds",
+        "/rules/5/type",
+        "/rules/6",
+        "/rules/7/second",
+    ];
+    let found = pointers(errors);
+    for pointer in expected {
+        assert!(found.iter().any(|it| it == pointer), "{pointer}: {found:?}");
+    }
 }

@@ -10,6 +10,7 @@ use hooklatch_core::ids::{
 };
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{Direction, Envelope, Message, Origin, RequestOutcome};
+use hooklatch_core::rules::{Routing, RoutingOutcome};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::MessageView;
 use serde::Serialize;
@@ -50,6 +51,7 @@ pub struct MessageRecord<'a> {
     pub received_at: Timestamp,
     pub deliveries: Vec<DeliveryLine>,
     pub deliveries_total: usize,
+    pub routing: Vec<RoutingLine<'a>>,
     pub warnings: &'a [String],
 }
 
@@ -64,6 +66,17 @@ pub struct DeliveryLine {
     pub attempts: u32,
     pub next_attempt_at: Option<Timestamp>,
     pub reason: Option<Reason>,
+}
+
+/// What one connection did with a message.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the names are those of the API's contract")]
+pub struct RoutingLine<'a> {
+    pub connection_id: ConnectionId,
+    pub outcome: RoutingOutcome,
+    pub rule: Option<u16>,
+    pub detail: Option<&'a str>,
+    pub original_message_id: Option<MessageId>,
 }
 
 /// The record of a message of the send API, which has no source whose verifier hides anything.
@@ -114,7 +127,7 @@ impl<'a> MessageRecord<'a> {
         let message = parts.message;
         let payload = Payload::of(parts.body, shown);
         let listed = match shown {
-            Shown::Whole => parts.deliveries.len(),
+            Shown::Whole => usize::MAX,
             Shown::Listed => DELIVERIES_LISTED_MAX,
         };
         Self {
@@ -150,6 +163,7 @@ impl<'a> MessageRecord<'a> {
                 .map(DeliveryLine::of)
                 .collect(),
             deliveries_total: parts.deliveries.len(),
+            routing: routing(&message.routing, parts.deliveries, listed),
             warnings: &message.warnings,
         }
     }
@@ -165,6 +179,48 @@ impl DeliveryLine {
             attempts: delivery.attempts,
             next_attempt_at: delivery.next_attempt_at(),
             reason: delivery.state.reason(),
+        }
+    }
+}
+
+/// What each connection did, in the order in which they were made; where no rule did anything, the
+/// delivery says it.
+fn routing<'a>(
+    recorded: &'a [Routing],
+    deliveries: &[Delivery],
+    most: usize,
+) -> Vec<RoutingLine<'a>> {
+    let mut lines: BTreeMap<ConnectionId, RoutingLine<'a>> = deliveries
+        .iter()
+        .filter_map(|delivery| delivery.connection_id)
+        .map(|id| (id, RoutingLine::plain(id)))
+        .collect();
+    lines.extend(
+        recorded
+            .iter()
+            .map(|routing| (routing.connection_id, RoutingLine::of(routing))),
+    );
+    lines.into_values().take(most).collect()
+}
+
+impl<'a> RoutingLine<'a> {
+    fn plain(connection_id: ConnectionId) -> Self {
+        Self {
+            connection_id,
+            outcome: RoutingOutcome::Routed,
+            rule: None,
+            detail: None,
+            original_message_id: None,
+        }
+    }
+
+    fn of(routing: &'a Routing) -> Self {
+        Self {
+            connection_id: routing.connection_id,
+            outcome: routing.outcome,
+            rule: routing.rule,
+            detail: routing.detail.as_deref(),
+            original_message_id: routing.original_message_id,
         }
     }
 }

@@ -15,6 +15,8 @@ pub use attempt::{AttemptRecord, PhaseTimes};
 pub use claim::ClaimRecord;
 pub use concealment::{Concealment, Concealments};
 pub use delivery::DeliveryRecord;
-pub use message::{DELIVERIES_LISTED_MAX, DeliveryLine, MessageRecord, message_record};
+pub use message::{
+    DELIVERIES_LISTED_MAX, DeliveryLine, MessageRecord, RoutingLine, message_record,
+};
 pub use payload::{PAYLOAD_LISTED_BYTES_MAX, Payload, Shown};
 pub use request::{RequestRecord, Surroundings};
