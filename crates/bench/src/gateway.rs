@@ -52,6 +52,7 @@ impl Gateway {
         binary: &Path,
         work_dir: &Path,
         sink: &Sink,
+        endpoint_concurrency: u16,
         store: Store<'_>,
     ) -> Result<Self, Failure> {
         sink.forget();
@@ -65,12 +66,14 @@ impl Gateway {
             sent: Target::ALL.map(|t| (t, 0)).into(),
             directory,
         };
-        gateway.set_up(sink).map_err(|failure| {
-            format!(
-                "{failure}\nThe gateway's last words:\n{}",
-                gateway.nodes[0].last_words()
-            )
-        })?;
+        gateway
+            .set_up(sink, endpoint_concurrency)
+            .map_err(|failure| {
+                format!(
+                    "{failure}\nThe gateway's last words:\n{}",
+                    gateway.nodes[0].last_words()
+                )
+            })?;
         // The others find everything set up, and so need not hear of it.
         for _ in 1..store.nodes() {
             let mut node = command(binary, gateway.directory.path(), store);
@@ -79,8 +82,12 @@ impl Gateway {
         Ok(gateway)
     }
 
-    fn set_up(&mut self, sink: &Sink) -> Result<(), Failure> {
-        let endpoint = json!({"name": "sink", "url": format!("http://{}/", sink.address)});
+    fn set_up(&mut self, sink: &Sink, concurrency: u16) -> Result<(), Failure> {
+        let endpoint = json!({
+            "name": "sink",
+            "url": format!("http://{}/", sink.address),
+            "rate_limit": {"concurrency": concurrency},
+        });
         let endpoint = self.post("/v1/endpoints", &endpoint)?;
         let endpoint_id = api::text(&endpoint, "id")?;
         for target in Target::ALL {

@@ -56,9 +56,13 @@ pub(crate) struct Options {
         long,
         value_name = "N,…",
         value_delimiter = ',',
-        default_value = "1,64"
+        default_value = "1,64,256"
     )]
     pub connections: Vec<NonZeroU16>,
+
+    /// How many attempts may be under way at the endpoint at once
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub endpoint_concurrency: u16,
 
     /// Only these
     #[arg(

@@ -17,6 +17,8 @@ pub(crate) struct Report {
     pub machine: Machine,
     /// How long each row was measured.
     pub seconds: u64,
+    /// How many attempts the endpoint allows at once.
+    pub endpoint_concurrency: u16,
     /// The bare server.
     pub floors: Vec<Floor>,
     /// The gateway, on empty stores and on a filled one.
@@ -88,7 +90,7 @@ pub(crate) fn print(report: &Report, json: bool) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&to_json(report)?)?);
         return Ok(());
     }
-    print_machine(&report.machine, report.seconds);
+    print_machine(&report.machine, report.seconds, report.endpoint_concurrency);
     print_floors(&report.floors);
     for phase in &report.phases {
         print_phase(report, phase);
@@ -111,8 +113,8 @@ fn to_json(report: &Report) -> Result<serde_json::Value, Failure> {
     Ok(json)
 }
 
-/// Prints what it was measured on, and how long each row was.
-pub(crate) fn print_machine(machine: &Machine, seconds: u64) {
+/// Prints what it was measured on, how long each row was, and what the endpoint allows.
+pub(crate) fn print_machine(machine: &Machine, seconds: u64, endpoint_concurrency: u16) {
     println!(
         "{} cores of {}, {} MiB, Linux {}",
         machine.cores, machine.processor, machine.memory_mib, machine.kernel
@@ -121,6 +123,7 @@ pub(crate) fn print_machine(machine: &Machine, seconds: u64) {
         "append of 4 KiB and sync: p50 {:.3} ms, p99 {:.3} ms; each row {seconds} s; payloads of 1 KiB",
         machine.sync_p50_ms, machine.sync_p99_ms
     );
+    println!("the endpoint allows {endpoint_concurrency} attempts at once");
 }
 
 /// Prints what the bare server did.
@@ -307,6 +310,7 @@ mod tests {
                 sync_p99_ms: 0.2,
             },
             seconds: 5,
+            endpoint_concurrency: 256,
             floors: vec![floor(1, 10.0), floor(64, 100.0)],
             phases: vec![Phase {
                 filling: None,

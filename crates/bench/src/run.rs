@@ -42,6 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let mut report = Report {
         machine: Machine::describe(&bench.work_dir)?,
         seconds: options.seconds,
+        endpoint_concurrency: options.endpoint_concurrency,
         floors: floors(&bench)?,
         phases: Vec::new(),
         failures: Vec::new(),
@@ -69,6 +70,7 @@ pub(crate) struct Bench {
     pub sink: Sink,
     pub scenarios: Vec<Scenario>,
     pub connections: Vec<u16>,
+    endpoint_concurrency: u16,
     extent: Extent,
 }
 
@@ -104,6 +106,7 @@ impl Bench {
                 .iter()
                 .map(|number| number.get())
                 .collect(),
+            endpoint_concurrency: options.endpoint_concurrency,
             extent: Extent {
                 warm_up: measured / 5,
                 measured,
@@ -112,7 +115,21 @@ impl Bench {
     }
 
     fn start(&self) -> Result<Gateway, Failure> {
-        Gateway::start(&self.binary, &self.work_dir, &self.sink, Store::Directory)
+        self.start_on(Store::Directory)
+    }
+
+    /// Starts a gateway on an empty store.
+    pub(crate) fn start_on(&self, store: Store<'_>) -> Result<Gateway, Failure> {
+        let Self {
+            binary, work_dir, ..
+        } = self;
+        Gateway::start(
+            binary,
+            work_dir,
+            &self.sink,
+            self.endpoint_concurrency,
+            store,
+        )
     }
 
     /// Every row of the tables: scenario and connections.

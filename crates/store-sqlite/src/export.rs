@@ -171,6 +171,12 @@ impl Export {
                 &format!("requests JOIN payloads USING (id) {AFTER_ID} AND outcome = 3"),
                 "id",
             )],
+            Table::Transformed => vec![Source {
+                from: "FROM transformed WHERE delivery > ?1 AND ?2 IS NOT NULL AND ?3 IS NOT NULL"
+                    .into(),
+                sorted: ["delivery", "0"],
+                first: None,
+            }],
             Table::Claims => self.generations.iter().map(|g| of_generation(*g)).collect(),
         }
     }

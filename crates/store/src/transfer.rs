@@ -67,6 +67,8 @@ pub enum Table {
     Strays,
     /// Attempts that have ended.
     Attempts,
+    /// What scripts made of requests, for the deliveries that send it.
+    Transformed,
     /// Claims that protect their key.
     Claims,
 }
@@ -83,7 +85,7 @@ macro_rules! columns {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Config,
         Self::Audit,
         Self::Payloads,
@@ -93,6 +95,7 @@ impl Table {
         Self::Deliveries,
         Self::Strays,
         Self::Attempts,
+        Self::Transformed,
         Self::Claims,
     ];
 
@@ -108,6 +111,7 @@ impl Table {
             Self::Deliveries => "deliveries",
             Self::Strays => "strays",
             Self::Attempts => "attempts",
+            Self::Transformed => "transformed",
             Self::Claims => "claims",
         }
     }
@@ -156,6 +160,7 @@ impl Table {
                 "status_code" Integer, "started" Integer, "duration_ms" Integer, "fenced" Flag,
                 "meta" Json, "body" Bytes,
             ],
+            Self::Transformed => columns!["delivery" Integer, "headers" Json, "body" Bytes],
             Self::Claims => columns![
                 "checksum" Bytes, "scope" Text, "variant" Bytes, "kind" Integer,
                 "project" Integer, "parts" Json, "message" Integer, "fingerprint" Bytes,

@@ -15,9 +15,10 @@ const POSTGRES: &str = "--postgres";
 const POSTGRES_VARIABLE: &str = "HOOKLATCH_BENCH_DATABASE_URL";
 /// How durable its commits are is left as it comes. What is said of the buffers and of the log's size is
 /// what every guide says first, for a machine of a few GiB.
-const POSTGRES_SETTINGS: [&str; 3] = [
+const POSTGRES_SETTINGS: [&str; 4] = [
     "shared_buffers=1GB",
     "max_wal_size=4GB",
+    "max_connections=400",
     "shared_preload_libraries=pg_stat_statements",
 ];
 

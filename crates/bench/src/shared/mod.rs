@@ -48,6 +48,7 @@ pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
         machine: Machine::describe(&shared.bench.work_dir)?,
         settings: shared.cluster.settings()?,
         seconds: options.seconds,
+        endpoint_concurrency: options.endpoint_concurrency,
         floors: floors(&shared.bench)?,
         baselines: shared.baselines()?,
         rows: Vec::new(),
@@ -88,8 +89,7 @@ impl Shared {
         let database = self.cluster.make_database()?;
         let url = database.address.url();
         let store = Store::Shared { url, nodes };
-        let bench = &self.bench;
-        let gateway = Gateway::start(&bench.binary, &bench.work_dir, &bench.sink, store)?;
+        let gateway = self.bench.start_on(store)?;
         Ok(Setting { gateway, database })
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Report {
     pub settings: Vec<Setting>,
     /// How long each row was measured.
     pub seconds: u64,
+    /// How many attempts the endpoint allows at once.
+    pub endpoint_concurrency: u16,
     /// The bare server.
     pub floors: Vec<Floor>,
     /// The bare database.
@@ -144,7 +146,7 @@ pub(super) fn print(report: &Report, json: bool) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&to_json(report)?)?);
         return Ok(());
     }
-    print_machine(&report.machine, report.seconds);
+    print_machine(&report.machine, report.seconds, report.endpoint_concurrency);
     let settings = report.settings.iter();
     let settings = settings.map(|it| format!("{}={}", it.name, it.value));
     println!("PostgreSQL: {}", settings.collect::<Vec<_>>().join(", "));

@@ -312,7 +312,8 @@ fn days(table: Table, rows: &[Row]) -> BTreeSet<Day> {
         | Table::Requests
         | Table::Deliveries
         | Table::Strays
-        | Table::Attempts => rows.iter().filter_map(|row| day(row)).collect(),
+        | Table::Attempts
+        | Table::Transformed => rows.iter().filter_map(|row| day(row)).collect(),
     }
 }
 

@@ -15,9 +15,19 @@ use crate::rows::among::Param;
 use crate::text::to_column;
 
 /// Every table that a copy fills.
-pub(super) const TABLES: [&str; 11] = [
-    "config", "audit", "payloads", "messages", "requests", "refused", LIVE, DONE, "strays",
-    "attempts", "claims",
+pub(super) const TABLES: [&str; 12] = [
+    "config",
+    "audit",
+    "payloads",
+    "messages",
+    "requests",
+    "refused",
+    LIVE,
+    DONE,
+    "strays",
+    "attempts",
+    "transformed",
+    "claims",
 ];
 
 /// Deliveries that have not ended.
@@ -63,7 +73,8 @@ pub(super) fn inserts(table: Table, rows: &[Row]) -> Result<Vec<Insert<'_>>, Fau
         | Table::Requests
         | Table::Refused
         | Table::Strays
-        | Table::Attempts => {
+        | Table::Attempts
+        | Table::Transformed => {
             let rows: Vec<&Row> = rows.iter().collect();
             Ok(vec![insert(table.name(), columns(table, &rows)?)])
         }

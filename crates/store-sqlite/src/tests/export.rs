@@ -3,6 +3,7 @@
 use hooklatch_core::delivery::Reason;
 use hooklatch_core::delivery::lifecycle::Next;
 use hooklatch_core::time::Millis;
+use hooklatch_core::transform::Transformed;
 use hooklatch_store::suite::{Fixture, World};
 use hooklatch_store::transfer::{Cursor, Row, Table, Tally, Value};
 use hooklatch_store::{ConfigKind, ConfigRecord, Expected, Store};
@@ -26,7 +27,16 @@ fn filled() -> World<Small> {
         };
         world.finish(lease, next);
     }
-    world.lease_under(1, 100);
+    let leased = world.lease_under(1, 100).leased;
+    let made = Transformed {
+        headers: Vec::new(),
+        body: "made".into(),
+    };
+    let store = world.store();
+    let kept = world
+        .fixture
+        .wait(store.keep_transformed(leased[0].delivery.id, made));
+    kept.unwrap();
     let record = ConfigRecord {
         kind: ConfigKind::Source,
         number: 7,
@@ -35,7 +45,6 @@ fn filled() -> World<Small> {
         document: "{}".to_owned(),
         revision: 0,
     };
-    let store = world.store();
     let saved = world.fixture.wait(store.save(record, Expected::Nothing));
     saved.unwrap();
     world
@@ -72,6 +81,7 @@ fn everything_is_taken_out_once_and_from_any_point_on() {
         (Table::Deliveries, 20),
         (Table::Strays, 0),
         (Table::Attempts, 5),
+        (Table::Transformed, 1),
         (Table::Claims, 10),
     ];
     for (table, rows) in expected {
@@ -116,7 +126,7 @@ fn the_same_data_has_the_same_tally_and_identity_every_time() {
         (tally, export.identity().unwrap())
     };
     assert_eq!(look(), look());
-    assert_eq!(look().0.rows, 76);
+    assert_eq!(look().0.rows, 77);
 }
 
 #[test]
@@ -154,5 +164,25 @@ impl WithClaims for World<Small> {
             generation_claims_max: claims,
             ..Options::default()
         })
+    }
+}
+
+/// What a copy leaves behind: it is made anew, or of no use elsewhere.
+const LEFT_BEHIND: [&str; 3] = ["meta", "generations", "listed"];
+
+#[test]
+fn every_table_of_the_file_is_taken_out_or_known_to_be_left_behind() {
+    let world = filled();
+    let path = world.fixture.dir.path().join("hooklatch.db");
+    let db = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let mut statement = db.prepare(sql).unwrap();
+    let names = statement.query_map([], |row| row.get(0)).unwrap();
+    for name in names {
+        let name: String = name.unwrap();
+        let taken = Table::ALL.iter().any(|table| table.name() == name);
+        let claims = name.starts_with("claims_");
+        let left = LEFT_BEHIND.contains(&name.as_str());
+        assert!(taken || claims || left, "{name}");
     }
 }
