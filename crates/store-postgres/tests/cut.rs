@@ -87,8 +87,12 @@ async fn forward(
                 server.write_all(chunk).await?;
                 if cut == Cut::After as u8 {
                     // The answer to the last of what was sent: its commit.
-                    while !commit_is_answered(&said[..server.read(&mut said).await?]) {}
-                    return Ok(());
+                    loop {
+                        let read = server.read(&mut said).await?;
+                        if commit_is_answered(&said[..read]) {
+                            return Ok(());
+                        }
+                    }
                 }
             }
             read = server.read(&mut said) => {
