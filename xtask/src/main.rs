@@ -1,10 +1,11 @@
 //! The project's own commands, in Rust so that a toolchain is all that they need:
-//! `cargo xtask test`, `cargo xtask tidy`, `cargo xtask services`, `cargo xtask providers` and
-//! `cargo xtask bench`.
+//! `cargo xtask test`, `cargo xtask tidy`, `cargo xtask services`, `cargo xtask providers`,
+//! `cargo xtask screenshots` and `cargo xtask bench`.
 
 mod bench;
 mod packages;
 mod providers;
+mod screenshots;
 mod services;
 mod test;
 mod tidy;
@@ -31,6 +32,7 @@ enum Command {
     /// Measure hooklatch on this machine, beside a bare server.
     ///
     /// Example: `cargo xtask bench --fill 0 --seconds 2`; `cargo xtask bench --help` names the options.
+    /// `cargo xtask bench --receiver [EVENTS]` measures the kit for receivers, on every store.
     #[command(disable_help_flag = true)]
     Bench {
         /// The options of the load generator.
@@ -49,6 +51,10 @@ enum Command {
     ///
     /// Example: `cargo xtask providers`
     Providers,
+    /// Take the pictures of the dashboard in docs/screenshots anew.
+    ///
+    /// Example: `cargo xtask screenshots`
+    Screenshots,
     /// Fetch what the tests need, start the servers that they talk to, then run tidy, every test
     /// and every doc test.
     ///
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Services { command } => services::run(&command),
         Command::Providers => providers::run(),
+        Command::Screenshots => screenshots::run(),
         Command::Test { filters } => test::run(&filters),
         Command::Tidy => tidy::run(),
     };

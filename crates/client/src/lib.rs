@@ -22,12 +22,15 @@ mod backoff;
 mod call;
 mod client;
 mod error;
+mod gateway;
 mod key;
+mod replays;
 mod resources;
 mod wire;
 
 pub use backoff::Backoff;
 pub use client::{BatchItem, Client, Sent};
 pub use error::{Error, FieldProblem, Problem};
+pub use gateway::StatsFilter;
 pub use resources::{AttemptFilter, MessageFilter, RequestFilter};
 pub use wire::*;

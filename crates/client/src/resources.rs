@@ -26,6 +26,8 @@ pub struct MessageFilter {
     pub event_type: Option<String>,
     /// Under this key.
     pub key: Option<String>,
+    /// That came at this time or later, as RFC 3339.
+    pub after: Option<String>,
 }
 
 /// Which requests.
@@ -114,7 +116,7 @@ impl Client {
         self.get(Query::of(page).path("/v1/connections")).await
     }
 
-    async fn create<T: DeserializeOwned>(
+    pub(crate) async fn create<T: DeserializeOwned>(
         &self,
         path: &str,
         input: &impl Serialize,
@@ -154,6 +156,7 @@ impl Client {
         query.add("status", filter.status.map(MessageStatus::as_str));
         query.add("event_type", filter.event_type.as_deref());
         query.add("key", filter.key.as_deref());
+        query.add("after", filter.after.as_deref());
         self.get(query.path("/v1/messages")).await
     }
 
@@ -290,7 +293,7 @@ impl Client {
 }
 
 /// The path of one thing. An id or a key may hold anything, so it is escaped whole.
-fn of(path: &str, id: &str) -> String {
+pub(crate) fn of(path: &str, id: &str) -> String {
     let mut text = format!("{path}/");
     for byte in id.bytes() {
         match byte {
@@ -304,10 +307,10 @@ fn of(path: &str, id: &str) -> String {
 }
 
 /// A query string in the making.
-struct Query(Serializer<'static, String>);
+pub(crate) struct Query(Serializer<'static, String>);
 
 impl Query {
-    fn of(page: &PageRequest) -> Self {
+    pub(crate) fn of(page: &PageRequest) -> Self {
         let mut query = Self(Serializer::new(String::new()));
         let limit = page.limit.map(|limit| limit.to_string());
         query.add("limit", limit.as_deref());
@@ -315,13 +318,13 @@ impl Query {
         query
     }
 
-    fn add(&mut self, name: &str, value: Option<&str>) {
+    pub(crate) fn add(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.0.append_pair(name, value);
         }
     }
 
-    fn path(mut self, path: &str) -> String {
+    pub(crate) fn path(mut self, path: &str) -> String {
         let query = self.0.finish();
         if query.is_empty() {
             return path.to_owned();

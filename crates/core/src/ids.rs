@@ -193,6 +193,10 @@ ids! {
     AttemptId = "att_";
     /// An API key.
     ApiKeyId = "key_";
+    /// A replay: many deliveries, sent again as one job.
+    ReplayId = "rpl_";
+    /// A line of the audit log.
+    AuditId = "aud_";
 }
 
 impl RequestId {

@@ -8,10 +8,12 @@
 //!   delivery.
 //! - INV-5: at most one live lease per delivery; a finish with an overtaken token changes nothing.
 //! - INV-6: every delivery that is neither final nor held has a due time or a lease. The type
-//!   `State` says so: no other value can be built.
+//!   `State` says so: no other value can be built. What waits for its turn is due never, and is
+//!   reached through the one that has the turn (INV-10).
 //! - INV-7: an acknowledged request is durable.
 //! - INV-8: the counters of a message equal its requests. They are counted, never kept.
 //! - INV-9: pruning never removes a claim inside its window.
+//! - INV-10: of the deliveries of one order key that have not ended, exactly one has the turn.
 
 use std::collections::HashSet;
 
@@ -67,6 +69,18 @@ pub fn one_delivery_per_connection(deliveries: &[Delivery]) -> bool {
         .iter()
         .map(|delivery| (delivery.connection_id, delivery.endpoint_id));
     ways.all(|way| seen.insert(way))
+}
+
+/// INV-10: whether of these deliveries, all of one order key, exactly one has the turn, if any of
+/// them has not ended.
+pub fn one_turn(deliveries: &[Delivery]) -> bool {
+    let turns = deliveries.iter().filter(|delivery| delivery.has_turn());
+    let waiting = deliveries.iter().any(Delivery::waits_for_turn);
+    match turns.count() {
+        0 => !waiting,
+        1 => true,
+        _ => false,
+    }
 }
 
 /// INV-9: whether a claim may be removed at `now`.

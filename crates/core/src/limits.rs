@@ -93,6 +93,12 @@ pub const DELIVERY_AGE_SECONDS_MAX: i64 = 60 * 86_400;
 pub const STATUS_RULES_MAX: usize = 64;
 /// The longest wait that a receiver's `Retry-After` can ask for, in seconds: 7 days.
 pub const RETRY_AFTER_SECONDS_MAX: i64 = 7 * 86_400;
+/// Bytes of a name, an id or an audience by which an endpoint lets us in.
+pub const AUTH_TEXT_BYTES_MAX: usize = 1_024;
+/// Bytes of a certificate with those that lead to its authority, and of a key or a token.
+pub const CERTIFICATE_BYTES_MAX: usize = 64 * 1_024;
+/// The longest overlap of two signing secrets, in seconds: 30 days.
+pub const SECRET_OVERLAP_SECONDS_MAX: i64 = 30 * 86_400;
 /// Signing secrets of one endpoint that are live at the same time.
 pub const LIVE_SECRETS_MAX: usize = 5;
 /// Rules of one connection.
@@ -123,3 +129,11 @@ pub const TRANSFORM_INPUT_BYTES_MAX: usize = 5 * 1024 * 1024;
 pub const TRANSFORM_OUTPUT_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Characters kept of what a script says of its failure.
 pub const TRANSFORM_ERROR_CHARS_MAX: usize = 400;
+/// Messages that a replay may name one by one.
+pub const REPLAY_IDS_MAX: usize = 1_000;
+/// Deliveries that a replay sends per second at most.
+pub const REPLAY_RATE_MAX: u32 = 10_000;
+/// Deliveries that a replay sends per second where nobody says how many.
+pub const REPLAY_RATE_DEFAULT: u32 = 100;
+/// Characters of the reason that a person gives for what is audited.
+pub const REASON_CHARS_MAX: usize = 1_000;

@@ -75,6 +75,12 @@ pub enum Origin {
     Released,
     /// The source accepts another payload under a known key (C6, `on_conflict: accept`).
     Conflicting,
+    /// A replay sent another message once more, as a new one (P2, `as_new`).
+    Replayed,
+    /// A replay sent another message elsewhere, under that one's id and key (P3, `to_endpoint`).
+    Copied,
+    /// The same, where the key that receivers see of the other one is derived (D4).
+    CopiedDerived,
 }
 
 impl Origin {
@@ -82,8 +88,24 @@ impl Origin {
     /// would drop the message (D4).
     pub const fn derives_key(self) -> bool {
         match self {
-            Self::Accepted => false,
-            Self::Released | Self::Conflicting => true,
+            Self::Accepted | Self::Copied => false,
+            Self::Released | Self::Conflicting | Self::Replayed | Self::CopiedDerived => true,
+        }
+    }
+
+    /// Whether a request became this message when it arrived.
+    pub const fn is_arrival(self) -> bool {
+        match self {
+            Self::Accepted | Self::Conflicting => true,
+            Self::Released | Self::Replayed | Self::Copied | Self::CopiedDerived => false,
+        }
+    }
+
+    /// Whether it goes out under the name of the message that it is a copy of.
+    pub const fn is_copy(self) -> bool {
+        match self {
+            Self::Copied | Self::CopiedDerived => true,
+            Self::Accepted | Self::Released | Self::Conflicting | Self::Replayed => false,
         }
     }
 }
@@ -134,6 +156,14 @@ pub struct Message {
     pub extra_headers: Vec<(String, String)>,
     /// What the caller should know about what was left out.
     pub warnings: Vec<String>,
+}
+
+impl Message {
+    /// The message whose id receivers see: its own, or that of the one it is a copy of.
+    pub fn sent_as(&self) -> MessageId {
+        let copied = self.original_message_id;
+        copied.filter(|_| self.origin.is_copy()).unwrap_or(self.id)
+    }
 }
 
 /// What became of a request.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use hooklatch_core::address::{AddressRefusal, Reach, refuse_ip, refuse_name};
 use hyper::client::conn::http1::Builder;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::error::{Phase, SendError};
+use crate::identity::tls_config;
 use crate::link::Link;
 use crate::resolve::{Names, Resolve};
 use crate::sender::Progress;
@@ -23,6 +24,7 @@ use crate::target::{Host, Origin};
 pub(crate) struct Connector {
     reach: Reach,
     names: Names,
+    roots: Arc<RootCertStore>,
     tls: TlsConnector,
     http: Builder,
     connect_timeout: Duration,
@@ -35,10 +37,12 @@ impl Connector {
         // with a buffer under 8 KiB.
         http.max_header_size(settings.head_bytes_max)
             .max_buf_size(settings.head_bytes_max.max(8 * 1024));
+        let roots = Arc::new(settings.roots.clone());
         Self {
             reach: settings.reach,
             names: Names::new(&settings, resolver),
-            tls: TlsConnector::from(Arc::new(tls_config(settings.roots))),
+            tls: TlsConnector::from(Arc::new(tls_config(&roots, None))),
+            roots,
             http,
             connect_timeout: settings.connect_timeout,
         }
@@ -126,7 +130,12 @@ impl Connector {
         };
         progress.enter(Phase::Tls);
         let started = Instant::now();
-        let handshake = self.tls.connect(name.clone(), tcp);
+        let as_somebody = origin
+            .identity
+            .as_ref()
+            .map(|identity| TlsConnector::from(Arc::new(tls_config(&self.roots, Some(identity)))));
+        let connector = as_somebody.as_ref().unwrap_or(&self.tls);
+        let handshake = connector.connect(name.clone(), tcp);
         let tls = match timeout(self.connect_timeout, handshake).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(detail)) => {
@@ -153,17 +162,6 @@ fn refused(addresses: &[SocketAddr], reach: Reach) -> Option<AddressRefusal> {
     addresses
         .iter()
         .find_map(|address| refuse_ip(address.ip(), reach))
-}
-
-fn tls_config(roots: RootCertStore) -> ClientConfig {
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config
 }
 
 #[cfg(test)]

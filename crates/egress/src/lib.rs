@@ -14,15 +14,16 @@
 //!   its body. A body that stalls is a timeout.
 //! - **[`SendError::request_written`]** says whether the receiver may have seen the request (O5).
 //!
-//! Connections are pooled by scheme, host and port and by nothing else, so endpoints of two
-//! tenants on one host share them. That is safe because an HTTP/1 connection as used here carries
-//! no state of a tenant: no cookies, no connection-bound authentication, no client certificate,
-//! and a connection goes back only when its answer was read to the end. Client certificates, once
-//! they come, must become a part of the pool's key.
+//! Connections are pooled by scheme, host and port, so endpoints of two tenants on one host share
+//! them. That is safe because an HTTP/1 connection as used here carries no state of a tenant: no
+//! cookies, no connection-bound authentication, and a connection goes back only when its answer was
+//! read to the end. Where we show a certificate of ours it is a part of the pool's key: each
+//! [`Identity`] has its own connections and TLS sessions.
 
 mod call;
 mod connect;
 mod error;
+mod identity;
 mod link;
 mod pool;
 mod resolve;
@@ -33,6 +34,7 @@ mod target;
 
 pub use call::{Answer, Attempted, Call, Timing};
 pub use error::{Phase, SendError};
+pub use identity::{Identity, IdentityError};
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use sender::Sender;
 pub use settings::SenderSettings;

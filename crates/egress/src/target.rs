@@ -8,6 +8,8 @@ use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 use url::{Position, Url};
 
+use crate::identity::Identity;
+
 /// An endpoint's URL, ready for the wire. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -23,6 +25,8 @@ pub(crate) struct Origin {
     pub(crate) host_header: HeaderValue,
     /// `None` speaks plain HTTP.
     pub(crate) tls_name: Option<ServerName<'static>>,
+    /// Who we are to it, where it wants to know.
+    pub(crate) identity: Option<Identity>,
 }
 
 /// What two requests must have in common to share a connection.
@@ -31,6 +35,8 @@ pub(crate) struct OriginKey {
     pub(crate) tls: bool,
     pub(crate) host: Host,
     pub(crate) port: u16,
+    /// The number of our identity; 0 where we have none.
+    pub(crate) identity: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,12 +69,37 @@ impl Target {
         };
         Ok(Self {
             origin: Arc::new(Origin {
-                key: OriginKey { tls, host, port },
+                key: OriginKey {
+                    tls,
+                    host,
+                    port,
+                    identity: 0,
+                },
                 host_header,
                 tls_name,
+                identity: None,
             }),
             path: path_uri(&url[Position::BeforePath..Position::AfterQuery])?,
         })
+    }
+
+    /// The same endpoint, to which we show who we are. It shares no connection with any other.
+    #[must_use]
+    pub fn with_identity(&self, identity: Identity) -> Self {
+        let origin = &*self.origin;
+        let key = OriginKey {
+            identity: identity.number(),
+            ..origin.key.clone()
+        };
+        Self {
+            origin: Arc::new(Origin {
+                key,
+                host_header: origin.host_header.clone(),
+                tls_name: origin.tls_name.clone(),
+                identity: Some(identity),
+            }),
+            path: self.path.clone(),
+        }
     }
 
     /// The same endpoint under another path and query, which must start with `/`.

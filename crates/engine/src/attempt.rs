@@ -1,5 +1,7 @@
 //! One leased delivery from its lease to its finish.
 
+mod entry;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::destination::Destination;
 use crate::record::{self, Made};
-use crate::request::{self, Prepared};
 use crate::settings::millis;
 use crate::shared::{Shared, Slot};
 
@@ -82,7 +83,12 @@ impl<'a> Work<'a> {
             shared,
             lease,
             tenure,
-            destination: Destination::of(directory, delivery, &lease.parcel.message),
+            destination: Destination::of(
+                directory,
+                delivery,
+                &lease.parcel.message,
+                tenure.started_at,
+            ),
             taken_at,
         }
     }
@@ -108,18 +114,7 @@ impl<'a> Work<'a> {
         let started_at = self.now();
         let delivery = &self.lease.delivery;
         let parcel = transformed.as_ref().unwrap_or(&*self.lease.parcel);
-        let prepared = request::prepare(&self.destination, delivery, parcel, started_at);
-        let sent = match prepared {
-            Ok(Prepared { mut call, recorded }) => {
-                // The endpoint may have been given more time since the lease was.
-                call.timeout = call.timeout.min(self.lease_left());
-                Sent {
-                    request_headers: recorded,
-                    ..self.send(call).await
-                }
-            }
-            Err(error) => Sent::not_sent(error),
-        };
+        let sent = self.sent(parcel, started_at).await;
         let verdict = self.judge(&sent);
         let status = sent.answer.as_ref().map(|answer| answer.status);
         self.tell(self.ending(started_at, sent, &verdict)).await;
@@ -240,9 +235,13 @@ impl<'a> Work<'a> {
         let mut wait = TELL_WAIT_MIN;
         loop {
             match self.shared.store.finish(finish.clone()).await {
-                Ok(Finished::Applied(_)) => return,
-                Ok(Finished::Fenced) => {
-                    tracing::info!(%delivery, "a result came after its lease was overtaken");
+                Ok(finished) => {
+                    if finished == Finished::Fenced {
+                        tracing::info!(%delivery, "a result came after its lease was overtaken");
+                    }
+                    if let Some(attempt) = &finish.attempt {
+                        self.shared.directory.attempted(attempt);
+                    }
                     return;
                 }
                 Err(error) if Instant::now() + wait > deadline => {

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use hooklatch_core::config::OnUncertain;
+use hooklatch_core::delivery::lane::{self, Traffic};
 use hooklatch_core::delivery::verdict::Standing;
 use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::EndpointId;
@@ -50,8 +51,20 @@ pub(crate) struct Wire<'a> {
     pub forward_path: bool,
 }
 
-/// What a lane may have at most, before what it already has.
+/// What a lane may have at most, before what it already has. The capacity is that of the place, for
+/// live traffic and replays together; of live leases a replay has a share (P4).
 pub(crate) fn lane_terms(directory: &dyn Directory, lane: Lane) -> Terms {
+    let terms = terms_of_place(directory, lane.for_live());
+    match lane.traffic() {
+        Traffic::Live => terms,
+        Traffic::Replays => Terms {
+            live_max: lane::share(terms.live_max),
+            ..terms
+        },
+    }
+}
+
+fn terms_of_place(directory: &dyn Directory, lane: Lane) -> Terms {
     let bare_url = Terms {
         capacity: CONCURRENCY_DEFAULT as usize,
         live_max: CONCURRENCY_DEFAULT as usize,
@@ -79,13 +92,18 @@ pub(crate) fn lane_terms(directory: &dyn Directory, lane: Lane) -> Terms {
 
 impl Destination {
     /// Looks up where a delivery goes now.
-    pub(crate) fn of(directory: &dyn Directory, delivery: &Delivery, message: &Message) -> Self {
+    pub(crate) fn of(
+        directory: &dyn Directory,
+        delivery: &Delivery,
+        message: &Message,
+        now: Timestamp,
+    ) -> Self {
         if let Some(id) = delivery.endpoint_id {
             return directory.endpoint(id).map_or(Self::Deleted, Self::Endpoint);
         }
         let target = message.target.as_ref();
         let target = target.ok_or_else(|| "the message names neither endpoint nor URL".to_owned());
-        Self::Url(target.and_then(|target| BareUrl::new(directory, message, target)))
+        Self::Url(target.and_then(|target| BareUrl::new(directory, message, target, now)))
     }
 
     /// Whether it takes anything.
@@ -150,6 +168,7 @@ impl BareUrl {
         directory: &dyn Directory,
         message: &Message,
         direct: &DirectTarget,
+        now: Timestamp,
     ) -> Result<Self, String> {
         let url: Url = direct
             .url
@@ -163,7 +182,7 @@ impl BareUrl {
                 .map(|secret| Arc::from([secret]))
                 .ok_or("the secret that the message was sent with cannot be opened")?,
             None => directory
-                .project_secret(project)
+                .project_secrets(project, now)
                 .ok_or("the project's signing secret cannot be opened")?,
         };
         Ok(Self {

@@ -10,12 +10,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use hooklatch_core::config::Endpoint;
+use hooklatch_core::config::{Endpoint, OpenAuth};
+use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::ids::{ConnectionId, EndpointId, ProjectId};
+use hooklatch_core::oauth2::ClientCredentials;
 use hooklatch_core::seal::{Opener, SealingKey};
+use hooklatch_core::secret::Secret;
 use hooklatch_core::signature::SigningSecret;
 use hooklatch_core::time::Timestamp;
-use hooklatch_egress::Target;
+use hooklatch_egress::{Identity, Target};
 use http::Method;
 use url::Url;
 
@@ -31,8 +34,8 @@ pub trait Directory: Send + Sync + 'static {
     /// The script of a connection, if it has one.
     fn script(&self, connection: ConnectionId) -> Option<Arc<str>>;
 
-    /// What signs a send to a bare URL that brings no secret of its own.
-    fn project_secret(&self, project: ProjectId) -> Option<Arc<[SigningSecret]>>;
+    /// What signs a send to a bare URL at `now` that brings no secret of its own, newest first.
+    fn project_secrets(&self, project: ProjectId, now: Timestamp) -> Option<Arc<[SigningSecret]>>;
 
     /// The secret that a send to a bare URL brought, as its message keeps it.
     fn open_secret(&self, project: ProjectId, sealed: &str) -> Option<SigningSecret>;
@@ -40,6 +43,9 @@ pub trait Directory: Send + Sync + 'static {
     /// Lets an endpoint take nothing more, as it said that it is gone. Several of its answers that
     /// say so may come at once, so an endpoint that is disabled already is left as it is.
     fn disable_endpoint(&self, id: EndpointId, reason: String) -> Saving<'_>;
+
+    /// Told of every attempt once its end is stored, for whoever counts them. Returns at once.
+    fn attempted(&self, _: &Attempt) {}
 }
 
 /// An endpoint with all that an attempt needs.
@@ -56,6 +62,17 @@ struct Wiring {
     /// One for each of the endpoint's, in the same order.
     secrets: Vec<SigningSecret>,
     headers: Vec<(String, String)>,
+    entry: Entry,
+}
+
+/// By what the endpoint lets us in.
+pub(crate) enum Entry {
+    /// Nothing, or what the target carries.
+    Open,
+    /// The value of the header `Authorization`.
+    Authorization(Secret),
+    /// A token.
+    Token(ClientCredentials),
 }
 
 /// Any of the headers may be a credential.
@@ -99,6 +116,15 @@ impl ReadyEndpoint {
         Ok(&self.wiring()?.headers)
     }
 
+    /// Why nothing can be sent to it, where nothing can.
+    pub fn unusable(&self) -> Option<&str> {
+        self.wiring().err()
+    }
+
+    pub(crate) fn entry(&self) -> Result<&Entry, &str> {
+        Ok(&self.wiring()?.entry)
+    }
+
     /// The secrets that sign at `now`, newest first.
     pub(crate) fn secrets(&self, now: Timestamp) -> Result<Cow<'_, [SigningSecret]>, &str> {
         let secrets = &self.wiring()?.secrets;
@@ -125,6 +151,7 @@ fn wire(endpoint: &Endpoint, sealing_key: &SealingKey) -> Result<Wiring, String>
         .map_err(|error| format!("the endpoint's URL cannot be read: {error}"))?;
     let target =
         Target::from_url(&url).map_err(|error| format!("the endpoint's URL is no use: {error}"))?;
+    let (entry, target) = entry(endpoint, target, sealing_key)?;
     let owner = endpoint.id.to_string();
     let opener = Opener::new(sealing_key, &owner);
     let mut secrets = Vec::with_capacity(endpoint.secrets.len());
@@ -146,5 +173,26 @@ fn wire(endpoint: &Endpoint, sealing_key: &SealingKey) -> Result<Wiring, String>
         target,
         secrets,
         headers,
+        entry,
+    })
+}
+
+/// How the endpoint lets us in, and its target, which carries our certificate where there is one.
+fn entry(
+    endpoint: &Endpoint,
+    target: Target,
+    sealing_key: &SealingKey,
+) -> Result<(Entry, Target), String> {
+    let auth = endpoint.open_auth(sealing_key);
+    let auth = auth.map_err(|error| format!("the endpoint's auth cannot be opened: {error}"))?;
+    Ok(match auth {
+        None => (Entry::Open, target),
+        Some(OpenAuth::Authorization(value)) => (Entry::Authorization(value), target),
+        Some(OpenAuth::OAuth2(credentials)) => (Entry::Token(credentials), target),
+        Some(OpenAuth::Mtls { certificate, key }) => {
+            let identity = Identity::from_pem(&certificate, key.expose());
+            let identity = identity.map_err(|error| error.to_string())?;
+            (Entry::Open, target.with_identity(identity))
+        }
     })
 }

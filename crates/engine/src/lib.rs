@@ -13,9 +13,11 @@ mod directory;
 mod handle;
 mod leasing;
 mod record;
+pub mod replays;
 mod request;
 mod settings;
 mod shared;
+mod tokens;
 mod transformer;
 
 pub use directory::{Directory, ReadyEndpoint, Saving};

@@ -67,6 +67,7 @@ impl Made<'_> {
             duration_ms: self.duration_ms,
             timing: self.timing,
             fenced: false,
+            replay_id: delivery.replay_id,
         }
     }
 }

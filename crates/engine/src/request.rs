@@ -6,9 +6,11 @@ use hooklatch_core::delivery::Delivery;
 use hooklatch_core::limits::RESPONSE_BYTES_KEPT;
 use hooklatch_core::message::{Direction, Envelope, Message, Parcel};
 use hooklatch_core::outgoing::{self, Header, Outgoing};
+use hooklatch_core::secret::Secret;
 use hooklatch_core::signature;
 use hooklatch_core::time::Timestamp;
 use hooklatch_egress::{Call, Target};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
@@ -26,6 +28,7 @@ pub(crate) fn prepare(
     destination: &Destination,
     delivery: &Delivery,
     parcel: &Parcel,
+    authorization: Option<&Secret>,
     now: Timestamp,
 ) -> Result<Prepared, String> {
     let wire = destination.wire(now)?;
@@ -36,10 +39,12 @@ pub(crate) fn prepare(
     let connection = delivery
         .connection_id
         .filter(|_| delivery.suffix_webhook_id);
-    let webhook_id = outgoing::webhook_id(message.id, connection);
+    let webhook_id = outgoing::webhook_id(message.sent_as(), connection);
     let signature = signature::sign(&wire.secrets, &webhook_id, now.as_seconds(), &parcel.body);
     let key = idempotency_key(message);
+    let replay = delivery.replay_id.map(|id| id.to_string());
     let custom = custom_headers(wire.headers, &message.extra_headers);
+    let custom = authorized(custom, authorization);
     let original = Original::of(message.direction, &parcel.envelope);
     let headers = outgoing::delivery_headers(&Outgoing {
         webhook_id: &webhook_id,
@@ -49,7 +54,7 @@ pub(crate) fn prepare(
         attempt_number: delivery.attempts,
         trigger: delivery.trigger.as_str(),
         original_time: message.received_at,
-        replay: None,
+        replay: replay.as_deref(),
         content_type: original.content_type,
         forwarded: original.headers,
         custom: &custom,
@@ -102,7 +107,7 @@ fn idempotency_key(message: &Message) -> Option<Cow<'_, str>> {
         Direction::Outbound => Cow::Borrowed(&key.text),
     };
     if message.origin.derives_key() {
-        Some(Cow::Owned(outgoing::derived_key(&seen, message.id)))
+        Some(Cow::Owned(outgoing::derived_key(&seen, message.sent_as())))
     } else {
         Some(seen)
     }
@@ -122,6 +127,20 @@ fn custom_headers<'a>(
     };
     let kept = of_endpoint.iter().filter(|(name, _)| !replaced(name));
     kept.chain(of_message).cloned().collect()
+}
+
+/// With what lets us in, over whatever else has its name.
+fn authorized<'a>(
+    custom: Cow<'a, [(String, String)]>,
+    authorization: Option<&Secret>,
+) -> Cow<'a, [(String, String)]> {
+    let Some(value) = authorization else {
+        return custom;
+    };
+    let mut custom = custom.into_owned();
+    custom.retain(|(name, _)| !name.eq_ignore_ascii_case(AUTHORIZATION.as_str()));
+    custom.push((AUTHORIZATION.to_string(), value.expose().to_owned()));
+    Cow::Owned(custom)
 }
 
 fn header_map(headers: &[Header<'_>]) -> HeaderMap {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::destination::lane_terms;
 use crate::directory::Directory;
 use crate::settings::{Settings, millis};
+use crate::tokens::Tokens;
 use crate::transformer::Transformer;
 
 pub(crate) struct Shared {
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub directory: Arc<dyn Directory>,
     pub sender: Sender,
     pub transformer: Arc<dyn Transformer>,
+    /// What lets us in where a token is wanted.
+    pub tokens: Tokens,
     /// Held for a few counts only, and never across an await.
     scheduler: Mutex<Scheduler>,
     started: Instant,
@@ -48,6 +51,7 @@ impl Shared {
             directory,
             sender,
             transformer,
+            tokens: Tokens::default(),
             scheduler: Mutex::new(Scheduler::new(settings.limits())),
             started: Instant::now(),
             work: Notify::new(),

@@ -8,6 +8,10 @@ use clap::{Arg, Args, Command, CommandFactory, Parser, Subcommand};
 use hooklatch_core::secret::Secret;
 
 use crate::connect::{API_KEY_VARIABLE, ConnectArgs};
+use crate::listen::arguments::ListenArgs;
+use crate::prove::args::ProveArgs;
+use crate::replay::arguments::ReplayArgs;
+use crate::serve::rate::RateArgs;
 use crate::serve::settings::{ENCRYPTION_KEY_VARIABLE, LogFormat};
 
 const EXAMPLES: &str = "\
@@ -33,12 +37,18 @@ pub(crate) enum Action {
     Serve(Box<ServeArgs>),
     /// Send a message through a running gateway
     Send(Box<SendArgs>),
+    /// Forward what arrives at a source to this machine, live
+    Listen(Box<ListenArgs>),
+    /// Send many deliveries again, as one job with a plan
+    Replay(Box<ReplayArgs>),
     /// Bring a database to the tables of this version
     Migrate(MigrateArgs),
     /// Move everything from a data directory into a database
     Copy(Box<CopyArgs>),
     /// See the whole story in under a minute, on a temporary store
     Demo(DemoArgs),
+    /// Try whether a receiver of yours lets each event have its effect once
+    Prove(Box<ProveArgs>),
     /// Run the scripts of connections, for a gateway that starts this by itself
     #[command(hide = true, after_help = WORKER_EXAMPLE)]
     TransformWorker,
@@ -131,6 +141,9 @@ pub(crate) struct ServeArgs {
     /// their windows either way [default: for ever]
     #[arg(long, value_name = "DAYS", env = "HOOKLATCH_HISTORY_DAYS")]
     pub history_days: Option<u32>,
+
+    #[command(flatten)]
+    pub rate: RateArgs,
 }
 
 /// Which database, where there is one.
@@ -286,7 +299,7 @@ pub(crate) struct TargetArgs {
 const DEMO_EXAMPLE: &str = "\
 Example:
   hooklatch demo --exit           exit code 1 if anything was lost or happened twice
-  hooklatch demo                  the same, then stays up for you to try";
+  hooklatch demo                  the same, then its dashboard stays up until Ctrl-C";
 
 /// Options of `hooklatch demo`.
 #[derive(Debug, Clone, Args)]
@@ -381,9 +394,12 @@ mod tests {
             match Cli::try_parse_from(words).unwrap().command {
                 Action::Serve(serve) => serve.dev,
                 Action::Send(_)
+                | Action::Listen(_)
+                | Action::Replay(_)
                 | Action::Migrate(_)
                 | Action::Copy(_)
                 | Action::Demo(_)
+                | Action::Prove(_)
                 | Action::TransformWorker => {
                     panic!("another command")
                 }

@@ -6,7 +6,11 @@ mod connect;
 mod copy;
 mod demo;
 mod failure;
+mod listen;
+mod lookup;
 mod migrate;
+mod prove;
+mod replay;
 mod send;
 mod serve;
 mod signals;
@@ -55,9 +59,12 @@ async fn run(action: Action) -> Result<(), Failure> {
     match action {
         Action::Serve(arguments) => serve::run(arguments).await,
         Action::Send(arguments) => send::run(arguments).await,
+        Action::Listen(arguments) => listen::run(arguments).await,
+        Action::Replay(arguments) => replay::run(arguments).await,
         Action::Migrate(arguments) => migrate::run(arguments).await,
         Action::Copy(arguments) => copy::run(arguments).await,
         Action::Demo(arguments) => demo::run(arguments).await,
+        Action::Prove(arguments) => prove::run(arguments).await,
         Action::TransformWorker => unreachable!("it was handled before the runtime started"),
     }
 }

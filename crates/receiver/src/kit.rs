@@ -8,7 +8,7 @@ use crate::event::{Event, Observer, Reason, Silent, Told};
 use crate::key::{Fingerprint, ScopeKey};
 use crate::run::{Begun, Leased, Run, Settings};
 use crate::store::{Store, StoreError};
-use crate::token::Token;
+use crate::token;
 
 /// How often an event that runs elsewhere is looked at while somebody waits for it.
 const WAIT_STEP: Duration = Duration::from_millis(50);
@@ -99,7 +99,7 @@ impl<S: Store> Receiver<S> {
         Claim {
             key: delivery.key,
             fingerprint: delivery.fingerprint,
-            token: Token::random(),
+            token: token::random(),
             lease: self.settings.lease,
             attempts_max: self.settings.attempts_max,
             retention: self.settings.retention,

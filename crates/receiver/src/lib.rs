@@ -22,6 +22,7 @@
 //! | [`sqlite`] | `sqlite` | durably, on one machine | yes | the process's |
 //! | [`redis`] | `redis` | while the primary lives | no | the server's |
 //! | [`memcached`] | `memcached` | until it is evicted | no | the process's |
+//! | [`remote`], a gateway's claim API | `remote` | durably | no | the gateway's store's |
 //! | [`memory`] | `memory` | until the process ends | no | the process's |
 //!
 //! The feature `layer` brings a tower layer ([`layer`]) that verifies signatures, derives keys and
@@ -54,14 +55,10 @@
 //! [`machine`] holds the rules, as plain functions; `vectors/receiver.json` states them as data,
 //! and every store here, and every kit in another language, runs that file.
 
-pub mod claim;
 pub mod event;
-pub mod key;
 pub mod kit;
 #[cfg(feature = "layer")]
 pub mod layer;
-pub mod limits;
-pub mod machine;
 #[cfg(feature = "memcached")]
 pub mod memcached;
 #[cfg(feature = "memory")]
@@ -73,18 +70,10 @@ pub mod once;
 mod pg_sql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(
-    feature = "memcached",
-    feature = "mysql",
-    feature = "postgres",
-    feature = "redis",
-    feature = "sqlite",
-    feature = "sqlx"
-))]
-mod raw;
-pub mod record;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod run;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -93,3 +82,14 @@ pub mod sqlx;
 pub mod store;
 mod table;
 pub mod token;
+
+#[cfg(any(
+    feature = "memcached",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "sqlx"
+))]
+use hooklatch_core::receiving::raw;
+pub use hooklatch_core::receiving::{claim, key, limits, machine, record};

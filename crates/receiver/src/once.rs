@@ -196,14 +196,16 @@ impl<S: Store> Receiver<S> {
             Ended::Handled(Ok(result)) => return self.finish(told, &run, result).await,
             Ended::Handled(Err(failure)) => failure,
             Ended::Panicked => retry("the handler panicked"),
-            Ended::Late => {
-                stop(handling).await;
-                retry("the handler did not end within its deadline")
-            }
+            Ended::Late => match stop(handling).await {
+                Some(result) => return self.finish(told, &run, result).await,
+                None => retry("the handler did not end within its deadline"),
+            },
             Ended::Lost => {
-                stop(handling).await;
                 told.tell(&Event::LeaseLost);
-                return Outcome::LeaseLost;
+                return match stop(handling).await {
+                    Some(result) => self.finish(told, &run, result).await,
+                    None => Outcome::LeaseLost,
+                };
             }
         };
         self.fail(&told, &run, failure).await
@@ -298,10 +300,10 @@ async fn lost<S: Store>(run: &Run<Leased<S>>) {
 }
 
 /// Stops a handler, and waits until it has stopped: nothing of it runs beside the next attempt.
-async fn stop(handling: JoinHandle<Result<Vec<u8>, Failure>>) {
+/// One that did its work all the same has had its effect, and is answered as one that did.
+async fn stop(handling: JoinHandle<Result<Vec<u8>, Failure>>) -> Option<Vec<u8>> {
     handling.abort();
-    // Whether it ended by itself in this moment makes no difference.
-    let _ended = handling.await;
+    handling.await.ok()?.ok()
 }
 
 /// Tries to record a completion until the store answers, or until it cannot matter any more.

@@ -20,7 +20,7 @@ use crate::limits::{ERROR_BYTES_MAX, LEASE_MAX, RETENTION_MAX, cut, millis};
 use crate::raw::{RawGrant, RawRecord};
 use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
-use crate::token::Token;
+use crate::token::{self, Token};
 
 /// What stands before a key, unless the caller says otherwise.
 pub const PREFIX: &str = "hooklatch:claim:";
@@ -234,7 +234,7 @@ impl Store for RedisStore {
         let mut script = self.scripts.release.key(self.name(&held.key));
         script
             .arg(held.token.to_hex())
-            .arg(Token::random().to_hex())
+            .arg(token::random().to_hex())
             .arg(millis(retry_after, LEASE_MAX))
             .arg(cut(error, ERROR_BYTES_MAX));
         self.hold("release", &script).await

@@ -8,7 +8,7 @@ use crate::key::ScopeKey;
 use crate::machine::{self, Change, Moment};
 use crate::record::Record;
 use crate::store::StoreError;
-use crate::token::Token;
+use crate::token;
 
 /// Atomic change of one record.
 pub(crate) trait Table: Send + Sync {
@@ -45,7 +45,7 @@ pub(crate) async fn release(
     retry_after: Duration,
     error: &str,
 ) -> Result<Hold, StoreError> {
-    let successor = Token::random();
+    let successor = token::random();
     let decide = |prior: Option<&Record>, at: Moment| {
         machine::release(prior, &held.token, successor, retry_after, error, at.now_ms)
     };

@@ -1,5 +1,6 @@
 //! Workers die, the sender repeats, and nothing is lost: in no store. In the transactional modes
-//! nothing happens twice either. `cargo run --example chaos` runs the long form and prints a table.
+//! nothing happens twice either. HOOKLATCH_CHAOS_EVENTS=1000 makes the storms long;
+//! `cargo run --example chaos` runs all of them with 1,000 events and prints a table.
 
 mod support;
 
@@ -17,30 +18,38 @@ use support::chaos::{Report, Target, storm};
 use support::services::{self, Disk};
 use support::targets::{Leases, MarkFirst, MysqlTx, PostgresTx, SqliteTx, SqlxTx, postgres_pool};
 
-const EVENTS: u32 = 60;
+/// Events of each storm, unless HOOKLATCH_CHAOS_EVENTS says how many.
+const EVENTS_DEFAULT: u32 = 60;
 const SEED: u64 = 7;
 
+fn events() -> u32 {
+    let asked = std::env::var("HOOKLATCH_CHAOS_EVENTS").ok();
+    asked.map_or(EVENTS_DEFAULT, |text| {
+        text.parse().expect("a number of events")
+    })
+}
+
 async fn survives(store: impl Store) {
-    let report = storm(Arc::new(Leases::new(store)), EVENTS, SEED).await;
+    let report = storm(Arc::new(Leases::new(store)), events(), SEED).await;
     assert_eq!(report.lost, 0, "{report:?}");
     assert!(
-        report.deliveries > 2 * EVENTS as usize,
+        report.deliveries > 2 * events() as usize,
         "nobody died: {report:?}"
     );
 }
 
 async fn survives_exactly_once(target: impl Target) {
-    let report = storm(Arc::new(target), EVENTS, SEED).await;
+    let report = storm(Arc::new(target), events(), SEED).await;
     assert_eq!((report.lost, report.repeated), (0, 0), "{report:?}");
     assert!(
-        report.deliveries > 2 * EVENTS as usize,
+        report.deliveries > 2 * events() as usize,
         "nobody died: {report:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_harness_finds_what_marking_first_loses() {
-    let report: Report = storm(Arc::new(MarkFirst::default()), EVENTS, SEED).await;
+    let report: Report = storm(Arc::new(MarkFirst::default()), events(), SEED).await;
     assert!(report.lost > 0 && report.repeated == 0, "{report:?}");
 }
 

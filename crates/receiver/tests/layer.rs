@@ -14,7 +14,7 @@ use hooklatch_core::verify::{SignedRequest, Verifier};
 use hooklatch_receiver::claim::StateName;
 use hooklatch_receiver::key::{Scope, ScopeKey};
 use hooklatch_receiver::kit::Receiver;
-use hooklatch_receiver::layer::answer::{AnswerMode, Keyless, Policy};
+use hooklatch_receiver::layer::answer::{AnswerMode, Keyless, Policy, Settled};
 use hooklatch_receiver::layer::{ReceiverLayer, Rules};
 use hooklatch_receiver::memory::MemoryStore;
 use hooklatch_receiver::once::Work;
@@ -181,6 +181,19 @@ async fn k7_no_record_is_made_for_a_request_that_is_not_verified() {
     assert_eq!(shop.ran(), 0);
     let seen = shop.kit.store().lookup(&key_of("paid")).await.unwrap();
     assert_eq!(seen, None);
+}
+
+#[test]
+fn v5_a_request_is_a_delivery_for_whoever_has_a_transaction_of_its_own() {
+    let read = |request: Request<Body>| {
+        let (parts, _) = request.into_parts();
+        rules().delivery(&parts, BODY.as_bytes(), std::time::SystemTime::now())
+    };
+    assert_eq!(read(request("paid", BODY)).unwrap().key, key_of("paid"));
+    assert_eq!(read(request("", BODY)).unwrap_err(), Settled::NoKey);
+    let mut forged = request("paid", BODY);
+    forged.headers_mut().remove("x-api-key");
+    assert_eq!(read(forged).unwrap_err(), Settled::Unverified);
 }
 
 #[tokio::test]

@@ -1,19 +1,23 @@
 //! What every handler shares: the store, the configuration, the limits.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hooklatch_core::address::Reach;
 use hooklatch_core::limits::BODY_BYTES_MAX;
 use hooklatch_engine::{NoTransforms, Transformer};
 use hooklatch_store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 
+use crate::api::{Limiter, Rate, Used};
 use crate::body;
 use crate::directory::Directory;
 use crate::edge::CallNames;
 use crate::ingest::{RefusalLog, SourceShares};
+use crate::metrics::Known;
+use crate::stream::Feed;
 
 /// How the HTTP surface behaves.
 #[derive(Debug, Clone)]
@@ -27,6 +31,10 @@ pub struct Settings {
     pub api_body_bytes_max: usize,
     /// How long a body may take from its first byte to its last.
     pub body_timeout: Duration,
+    /// Calls of the API that each key may make; none for any number.
+    pub api_rate: Option<Rate>,
+    /// Calls without a valid key that are answered to one address.
+    pub stranger_rate: Rate,
     /// Requests under way at once, of which one source has a quarter at most.
     pub flights_max: usize,
     /// Bytes of all bodies under way together.
@@ -44,6 +52,11 @@ impl Default for Settings {
             reach: Reach::PublicOnly,
             api_body_bytes_max: BODY_BYTES_MAX,
             body_timeout: Duration::from_secs(30),
+            api_rate: None,
+            stranger_rate: Rate {
+                per_second: 10,
+                burst: 200,
+            },
             flights_max: 4_096,
             body_memory_bytes: 256 * 1024 * 1024,
             refusals_per_second: 100,
@@ -71,6 +84,13 @@ pub struct Inner {
     comparisons: Arc<Semaphore>,
     refusals: RefusalLog,
     transformer: Arc<dyn Transformer>,
+    feed: Feed,
+    stop: OnceLock<CancellationToken>,
+    replays_changed: Arc<Notify>,
+    used: Used,
+    calls: Option<Limiter>,
+    strangers: Limiter,
+    known_gauges: Known,
 }
 
 impl App {
@@ -88,6 +108,13 @@ impl App {
     ) -> Self {
         Self(Arc::new(Inner {
             transformer,
+            feed: Feed::new(Arc::clone(&store)),
+            stop: OnceLock::new(),
+            replays_changed: Arc::default(),
+            used: Used::default(),
+            calls: settings.api_rate.map(Limiter::new),
+            strangers: Limiter::new(settings.stranger_rate),
+            known_gauges: Known::default(),
             store,
             directory,
             call_names: CallNames::new(rand::random()),
@@ -125,9 +152,49 @@ impl Inner {
         &*self.transformer
     }
 
+    /// Notified when a replay was made or commanded here, for whoever takes replays forward.
+    pub fn replays_changed(&self) -> &Arc<Notify> {
+        &self.replays_changed
+    }
+
     /// How the surface behaves.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// When API keys were last used.
+    pub(crate) fn used(&self) -> &Used {
+        &self.used
+    }
+
+    /// How many calls each API key may make, if that is limited.
+    pub(crate) fn calls(&self) -> Option<&Limiter> {
+        self.calls.as_ref()
+    }
+
+    /// How many calls without a valid key each address may make.
+    pub(crate) fn strangers(&self) -> &Limiter {
+        &self.strangers
+    }
+
+    pub(crate) fn known_gauges(&self) -> &Known {
+        &self.known_gauges
+    }
+
+    /// The live log.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Ends what would never end by itself once `stop` is cancelled. Only the first call counts.
+    pub(crate) fn ends_with(&self, stop: CancellationToken) {
+        // Of two servers over one surface the first says when it ends.
+        drop(self.stop.set(stop));
+    }
+
+    /// Cancelled when the server ends.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop.get().cloned().unwrap_or_default()
     }
 
     /// Refusals that were answered and, beyond the log's rate, not logged.

@@ -5,6 +5,7 @@
 //! memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -14,6 +15,7 @@ use hooklatch_core::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::App;
+use crate::metrics::Route;
 use crate::problem::{Kind, Problem};
 
 /// The header that names a request.
@@ -44,6 +46,8 @@ impl CallNames {
 
 /// Bounds what is under way, and names every answer.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let route = Route::of(request.uri().path());
     let answer = match admit(&app, request.headers()) {
         Ok(flight) => {
             let answer = next.run(request).await;
@@ -52,6 +56,8 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         }
         Err(problem) => problem.into_response(),
     };
+    let metrics = app.directory().metrics();
+    metrics.called(route, answer.status(), began.elapsed());
     named(answer, || app.call_names().next())
 }
 

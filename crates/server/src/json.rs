@@ -22,6 +22,10 @@ pub struct ApiJson<T>(pub T);
 #[derive(Debug, Clone)]
 pub struct ExactJson<T>(pub T);
 
+/// The same, where all may be left out: no body, or `null`, is the default.
+#[derive(Debug, Clone)]
+pub struct JsonOrNothing<T>(pub T);
+
 /// The text of a JSON body, for what must be kept as the caller wrote it.
 #[derive(Debug)]
 pub struct ApiText {
@@ -54,7 +58,23 @@ impl<T: DeserializeOwned> FromRequest<App> for ExactJson<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+impl<T: DeserializeOwned + Default> FromRequest<App> for JsonOrNothing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let ApiText { text, share } = ApiText::from_request(request, app).await?;
+        let input = if text.is_empty() {
+            None
+        } else {
+            read::<Option<T>>(&text)?
+        };
+        drop(share);
+        Ok(Self(input.unwrap_or_default()))
+    }
+}
+
+/// What a JSON text says: 400 where it is no JSON, 422 where a value cannot be used.
+pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     let value = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
     hooklatch_core::config::read(value).map_err(Problem::from)
 }

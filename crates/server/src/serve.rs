@@ -4,11 +4,14 @@
 //! timer for the head of a request also ends a kept-alive connection on which nothing comes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hooklatch_core::limits::HEADER_BYTES_MAX;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -16,9 +19,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
+use crate::api::{Peer, keep_used};
 use crate::app::App;
-use crate::router;
+use crate::{router, stats};
 
 /// The bounds of connections.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +54,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves `app` on `listener` until `stop`; then takes nothing more, lets what is under way end
 /// within the drain time, and cuts off the rest.
 pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: CancellationToken) {
+    app.ends_with(stop.clone());
+    let keeping = tokio::spawn(stats::keep(Arc::clone(app.store()), stop.clone()));
+    let noting = tokio::spawn(keep_used(app.clone(), stop.clone()));
     let attendant = Attendant {
         router: router(app),
         limits,
@@ -68,6 +76,8 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: Cancel
         attendant.cut.cancel();
         connections.wait().await;
     }
+    // They end at once; a panic of theirs has been logged.
+    drop((keeping.await, noting.await));
 }
 
 async fn accept_until_stop(
@@ -86,17 +96,17 @@ async fn accept_until_stop(
         tokio::select! {
             biased;
             () = attendant.stop.cancelled() => return,
-            (stream, place) = accepted => {
-                connections.spawn(attendant.clone().attend(stream, place));
+            ((stream, peer), place) = accepted => {
+                connections.spawn(attendant.clone().attend(stream, peer, place));
             }
         }
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection now");
@@ -125,10 +135,16 @@ struct Attendant {
 }
 
 impl Attendant {
-    async fn attend(self, stream: TcpStream, place: OwnedSemaphorePermit) {
+    async fn attend(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         // An answer is one small write: waiting for more only delays it.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(self.router);
+        let router = self
+            .router
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer.ip()));
+                request
+            });
+        let service = TowerToHyperService::new(router);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_timeout)

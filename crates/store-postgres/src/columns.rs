@@ -32,11 +32,11 @@ macro_rules! insert_deliveries {
             "INSERT INTO hooklatch.",
             $table,
             " (id, message, project, endpoint, connection, lane, status, at, attempts, trigger, \
-             token, started, reason, free_attempts, since, created, suffix) \
+             token, started, reason, free_attempts, since, created, suffix, order_key) \
              SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], \
              $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], \
              $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], \
-             $16::bigint[], $17::boolean[])"
+             $16::bigint[], $17::boolean[], $18::bigint[])"
         )
     };
 }
@@ -66,6 +66,7 @@ pub(crate) fn of_deliveries(rows: &[Delivery]) -> Arrays<'_> {
         array(rows, |row| row.since),
         array(rows, |row| row.created),
         array(rows, |row| row.suffix),
+        array(rows, |row| row.order_key),
     ]
 }
 

@@ -2,11 +2,11 @@
 
 use deadpool_postgres::Transaction;
 use hooklatch_core::delivery::lifecycle::{Command, CommandRefused};
-use hooklatch_core::delivery::{Delivery, Lane};
+use hooklatch_core::delivery::{Delivery, Lane, order};
 use hooklatch_core::ids::{DeliveryId, ProjectId};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::Commanded;
-use hooklatch_store::record::delivery::Columns;
+use hooklatch_store::record::delivery::{Columns, decode as decode_columns};
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::clock::StoreClock;
 use crate::columns::{INSERT_DONE, INSERT_LIVE, UPDATE_LIVE, of_deliveries, of_moves, params};
 use crate::fault::Fault;
+use crate::order::{given_on, place};
 use crate::rows::among::Param;
 use crate::rows::delivery::{self, select_deliveries};
 
@@ -46,10 +47,36 @@ pub(crate) async fn command(
             Ok(Commanded::Refused(CommandRefused::HistoryDropped))
         }
         Ok(moved) => {
+            let moved = in_order(transaction, &delivery, moved, now).await?;
             write(transaction, &delivery, &moved).await?;
             Ok(Commanded::Done(moved))
         }
     }
+}
+
+/// The delivery in its place among those of its order key. Where it has left their turn, that is
+/// given on.
+async fn in_order(
+    of: &Transaction<'_>,
+    before: &Delivery,
+    moved: Delivery,
+    now: Timestamp,
+) -> Result<Delivery, Fault> {
+    let left = order::turn_left(before, &moved);
+    let given = given_on(of.client(), left.as_slice(), now).await?;
+    if !given.is_empty() {
+        let rows: Vec<Columns> = given.iter().map(Columns::of_new).collect();
+        let arrays = of_moves(&rows);
+        let statement = of.prepare_cached(UPDATE_LIVE).await?;
+        of.execute(&statement, &params(&arrays)).await?;
+    }
+    if order::turn_wanted(before, &moved).is_none() {
+        return Ok(moved);
+    }
+    let mut rows = [Columns::of_new(&moved)];
+    place(of.client(), &mut rows).await?;
+    let [row] = rows;
+    Ok(decode_columns(&row)?)
 }
 
 /// Whether a delivery's message and payload are still there.
@@ -89,7 +116,7 @@ async fn write(of: &Transaction<'_>, before: &Delivery, moved: &Delivery) -> Res
             let arrays = of_moves(&rows);
             let statement = of.prepare_cached(UPDATE_LIVE).await?;
             of.execute(&statement, &params(&arrays)).await?;
-            return Ok(());
+            return change_lanes(of, [(before, moved)]).await;
         }
         (false, true) => ("deliveries_live", INSERT_DONE),
         (true, false) => ("deliveries_done", INSERT_LIVE),
@@ -104,6 +131,27 @@ async fn write(of: &Transaction<'_>, before: &Delivery, moved: &Delivery) -> Res
     Ok(())
 }
 
+/// Moves live deliveries to the lanes that they have now, where those are others: a replay begins
+/// or ends.
+pub(crate) async fn change_lanes(
+    of: &Transaction<'_>,
+    moves: impl IntoIterator<Item = (&Delivery, &Delivery)>,
+) -> Result<(), Fault> {
+    let changed = moves
+        .into_iter()
+        .filter(|(before, now)| before.lane != now.lane);
+    let (ids, lanes): (Vec<i64>, Vec<i64>) =
+        changed.map(|(_, now)| (now.id.number(), now.lane)).unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let sql = "UPDATE hooklatch.deliveries_live live SET lane = moved.lane \
+               FROM unnest($1::bigint[], $2::bigint[]) moved(id, lane) WHERE live.id = moved.id";
+    let statement = of.prepare_cached(sql).await?;
+    of.execute(&statement, &[&ids, &lanes]).await?;
+    Ok(())
+}
+
 /// Deliveries that are made due in one transaction, so that a long queue holds nobody up.
 pub(crate) const HASTENED_PER_STEP: u64 = 500;
 
@@ -115,12 +163,13 @@ pub(crate) async fn hasten(
 ) -> Result<(u64, Timestamp), Fault> {
     let sql = "UPDATE hooklatch.deliveries_live SET at = $2 WHERE id IN (\
                    SELECT id FROM hooklatch.deliveries_live \
-                   WHERE status <= 1 AND status = 0 AND lane = $1 AND at > $2 \
+                   WHERE status <= 1 AND status = 0 AND lane = $1 AND at > $2 AND at < $4 \
                    ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED)";
     let now = now(of, clock).await?;
     let statement = of.prepare_cached(sql).await?;
     let limit = HASTENED_PER_STEP as i64;
     let millis = now.as_millis();
-    let row: [&(dyn ToSql + Sync); 3] = [&lane.0, &millis, &limit];
+    let never = Timestamp::NEVER.as_millis();
+    let row: [&(dyn ToSql + Sync); 4] = [&lane.0, &millis, &limit, &never];
     Ok((of.execute(&statement, &row).await?, now))
 }

@@ -120,6 +120,16 @@ pub(crate) async fn audit(
     project: ProjectId,
     entry: &AuditEntry,
 ) -> Result<(), Fault> {
+    audit_line(db, numbers, project, entry).await.map(drop)
+}
+
+/// The same; answers the line's number.
+pub(crate) async fn audit_line(
+    db: &Client,
+    numbers: &Numbers,
+    project: ProjectId,
+    entry: &AuditEntry,
+) -> Result<i64, Fault> {
     let sql = "INSERT INTO hooklatch.audit (id, project, at, actor, action, subject, reason) \
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let id = numbers.with(|mint| mint.next(entry.at))?;
@@ -135,7 +145,7 @@ pub(crate) async fn audit(
         (&reason.as_deref(), Type::TEXT),
     ];
     db.execute_typed(sql, &params).await?;
-    Ok(())
+    Ok(id)
 }
 
 /// What was audited in a project, newest first.

@@ -6,6 +6,7 @@
 //! moment: what it had leased is due again when its leases run out.
 
 mod admit;
+mod audits;
 mod clock;
 mod columns;
 mod commands;
@@ -13,6 +14,8 @@ mod config;
 mod connect;
 mod deliveries;
 mod fault;
+mod figures;
+mod follow;
 mod history;
 mod import;
 mod key;
@@ -23,14 +26,18 @@ mod memory;
 mod migrate;
 mod node;
 mod open;
+mod order;
 mod pages;
 mod partitions;
 mod people;
 mod pool;
 mod queue;
+mod receiving;
+mod replays;
 mod requests;
 mod rows;
 mod snapshot;
+mod stats;
 mod store;
 mod text;
 mod url;
@@ -38,7 +45,7 @@ mod worker;
 
 pub use import::{Import, ImportError, Standing};
 pub use migrate::Migrated;
-pub use open::{OpenError, Options, migrate, versions};
+pub use open::{OpenError, Options, migrate, reader, versions};
 pub use partitions::Dropped;
 pub use store::PostgresStore;
 pub use url::{DatabaseUrl, UrlError};

@@ -21,8 +21,8 @@ use crate::connect::Connector;
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::node::WORK;
-use crate::partitions;
 use crate::rows::claim::{self, select_claims};
+use crate::{order, partitions, receiving};
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -90,8 +90,10 @@ impl Maintenance {
         }
         let now = self.agreed_time(&client).await?;
         told("sweeping claims", sweep(&client, now).await);
+        told("sweeping receivers", sweep_receiving(&client, now).await);
         told("forgetting writers", forget_writers(&client, now).await);
         told("vacuuming", vacuum(&client).await);
+        told("giving turns on", self.lost_turns(&client).await);
         told("dropping history", self.history(&client, now).await);
         Ok(())
     }
@@ -108,6 +110,19 @@ impl Maintenance {
             tracing::warn!(%database, %own, "the clocks of the database and of this node differ");
         }
         Ok(database.min(own))
+    }
+
+    /// Lets those go on that wait for a turn which nobody has.
+    async fn lost_turns(&self, client: &Client) -> Result<(), Fault> {
+        let given = order::give_lost(client, self.memory.clock.now()).await?;
+        if given > 0 {
+            tracing::warn!(
+                given,
+                "ordered deliveries waited for a turn that nobody had"
+            );
+            self.memory.look_again();
+        }
+        Ok(())
     }
 
     /// Drops what is old enough.
@@ -138,6 +153,18 @@ fn differ(one: Timestamp, other: Timestamp) -> bool {
 async fn sweep(client: &Client, now: Timestamp) -> Result<(), Fault> {
     for _ in 0..STEPS_MAX {
         if sweep_step(client, now).await? < SWEPT_PER_STEP as usize {
+            return Ok(());
+        }
+        tokio::time::sleep(STEP_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Removes claims of receivers that have expired, in the same manner.
+async fn sweep_receiving(client: &Client, now: Timestamp) -> Result<(), Fault> {
+    let limit = SWEPT_PER_STEP as usize;
+    for _ in 0..STEPS_MAX {
+        if receiving::sweep(client, now, limit).await? < limit {
             return Ok(());
         }
         tokio::time::sleep(STEP_PAUSE).await;

@@ -19,13 +19,29 @@ struct Step {
 }
 
 /// The steps, from version 1 on.
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 6] = [
     Step {
         sql: include_str!("schema/0001.sql"),
         compatible_from: 1,
     },
     Step {
         sql: include_str!("schema/0002.sql"),
+        compatible_from: 1,
+    },
+    Step {
+        sql: include_str!("schema/0003.sql"),
+        compatible_from: 1,
+    },
+    Step {
+        sql: include_str!("schema/0005.sql"),
+        compatible_from: 1,
+    },
+    Step {
+        sql: include_str!("schema/0006.sql"),
+        compatible_from: 1,
+    },
+    Step {
+        sql: include_str!("schema/0008.sql"),
         compatible_from: 1,
     },
 ];

@@ -136,6 +136,19 @@ pub async fn versions(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
     })
 }
 
+/// A session that reads, of nobody's node: for whoever looks at a database that may not be ours.
+///
+/// # Errors
+/// Where the database cannot be reached or refuses.
+pub async fn reader(url: &DatabaseUrl) -> Result<tokio_postgres::Client, OpenError> {
+    let connector = Connector::new(url).map_err(OpenError::Certificates)?;
+    let client = connector.connect().await.map_err(OpenError::unreachable)?;
+    let read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+    let set = client.batch_execute(read_only).await;
+    set.map_err(|error| OpenError::refused(error.into()))?;
+    Ok(client)
+}
+
 /// Opens a database as one of its nodes. Needs a runtime, which the store goes on to use.
 pub(crate) async fn open(
     url: &DatabaseUrl,

@@ -25,7 +25,7 @@ use crate::{config, history, ledger, pages, partitions, requests, snapshot};
 
 impl PostgresStore {
     /// Reads what one moment shows.
-    fn read<T, F>(&self, work: F) -> Answer<'_, T>
+    pub(crate) fn read<T, F>(&self, work: F) -> Answer<'_, T>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a Client) -> Doing<'a, T> + Send + 'static,

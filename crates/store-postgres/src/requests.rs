@@ -8,21 +8,21 @@ use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
 use hooklatch_core::message::{Envelope, Message, Request};
 use hooklatch_store::ReleaseOutcome;
 use hooklatch_store::node::LaneChange;
-use hooklatch_store::record::claim::{Columns as ClaimColumns, encode_parts};
-use hooklatch_store::record::delivery::Columns as DeliveryColumns;
+use hooklatch_store::record::delivery::{Columns as DeliveryColumns, following};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use crate::admit::{CLAIMS_REPLACING, ClaimRow, How, STRAYS, claims, stray_of, strays};
 use crate::columns::{INSERT_LIVE, of_deliveries, params};
 use crate::fault::Fault;
-use crate::key::{Key, part_hash, place};
+use crate::key::{Key, place};
 use crate::locks::lock_keys;
 use crate::memory::Memory;
+use crate::order;
 use crate::partitions;
 use crate::rows::among::{Among, Param};
 use crate::rows::claim::select_claims;
 use crate::rows::{claim, message, payload, request};
-use crate::text::to_column;
 
 /// Keeps what differs from the original's payload.
 pub(crate) async fn keep_diff(
@@ -117,26 +117,27 @@ async fn write_released(
 ) -> Result<Vec<LaneChange>, Fault> {
     let db = transaction.client();
     let message = &released.message;
-    // Numbers are minted one after the other; where a node's slot was used up in between, the
-    // deliveries are strays.
-    let expected = (message.id.number() + 1)..;
-    let mut numbered = released.deliveries.iter().zip(expected);
-    let follow = numbered.all(|(delivery, number)| delivery.id.number() == number);
-    let following = if follow { released.deliveries.len() } else { 0 };
+    let following = following(message.id, &released.deliveries);
+    let follow = following == released.deliveries.len();
     let following = i64::try_from(following).expect("a fan-out is bounded");
     message::insert(db, message, following).await?;
     payload::insert(db, message.id.number(), &envelope, &body).await?;
     let columns = released.deliveries.iter().map(DeliveryColumns::of_new);
-    let columns: Vec<DeliveryColumns> = columns.collect();
+    let mut columns: Vec<DeliveryColumns> = columns.collect();
+    order::place(db, &mut columns).await?;
     let statement = transaction.prepare_cached(INSERT_LIVE).await?;
     let arrays = of_deliveries(&columns);
     transaction.execute(&statement, &params(&arrays)).await?;
     if !follow {
-        insert_strays(db, &columns).await?;
+        let rows: Vec<_> = released.deliveries.iter().map(stray_of).collect();
+        let statement = transaction.prepare_cached(STRAYS).await?;
+        transaction
+            .execute(&statement, &params(&strays(&rows)))
+            .await?;
     }
     request::update_effect(db, &released.request).await?;
     if let Some(claim) = &released.claim {
-        write_claim(db, record.project_id, claim).await?;
+        write_claim(transaction, record.project_id, claim).await?;
     }
     let due = released.deliveries.iter().filter_map(|delivery| {
         let at = delivery.next_attempt_at()?;
@@ -165,7 +166,10 @@ async fn carried(db: &Client, record: &Request) -> Result<Option<(Envelope, Byte
     Ok(Some((Envelope::clone(&own.envelope), body)))
 }
 
-async fn insert_strays(db: &Client, deliveries: &[DeliveryColumns]) -> Result<(), Fault> {
+pub(crate) async fn insert_strays(
+    db: &Client,
+    deliveries: &[DeliveryColumns],
+) -> Result<(), Fault> {
     let sql = "INSERT INTO hooklatch.strays (message, delivery) \
                SELECT * FROM unnest($1::bigint[], $2::bigint[])";
     let messages: Vec<i64> = deliveries.iter().map(|row| row.message).collect();
@@ -176,38 +180,18 @@ async fn insert_strays(db: &Client, deliveries: &[DeliveryColumns]) -> Result<()
 }
 
 /// Writes a claim over the one under its key, scope and variant, whose window has ended.
-async fn write_claim(db: &Client, project: ProjectId, claim: &Claim) -> Result<(), Fault> {
-    let sql = "INSERT INTO hooklatch.claims AS c (key, place, variant, checksum, scope, kind, \
-                   project, parts, message, fingerprint, first_seen, expires, part_hashes) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-               ON CONFLICT (key, place, variant) DO UPDATE SET checksum = excluded.checksum, \
-                   scope = excluded.scope, kind = excluded.kind, project = excluded.project, \
-                   parts = excluded.parts, message = excluded.message, \
-                   fingerprint = excluded.fingerprint, first_seen = excluded.first_seen, \
-                   expires = excluded.expires, part_hashes = excluded.part_hashes";
+async fn write_claim(
+    transaction: &Transaction<'_>,
+    project: ProjectId,
+    claim: &Claim,
+) -> Result<(), Fault> {
     let scope = claim.scope.to_string();
-    let parts = encode_parts(&claim.parts);
-    let columns = ClaimColumns::of(claim, &scope, &parts);
-    let scope_column = to_column(&scope);
-    let hashes = claim.parts_to_index().iter();
-    let hashes: Vec<i64> = hashes.map(|part| part_hash(project, part)).collect();
-    let hashes = (!hashes.is_empty()).then_some(hashes);
-    let params: [Param<'_>; 13] = [
-        (&Key::of(&claim.checksum), Type::UUID),
-        (&place(&scope), Type::INT4),
-        (&columns.variant, Type::BYTEA),
-        (&columns.checksum.as_slice(), Type::BYTEA),
-        (&scope_column.as_ref(), Type::TEXT),
-        (&columns.kind, Type::INT8),
-        (&project.number(), Type::INT8),
-        (&columns.parts, Type::TEXT),
-        (&columns.message, Type::INT8),
-        (&columns.fingerprint.as_slice(), Type::BYTEA),
-        (&columns.first_seen, Type::INT8),
-        (&columns.expires, Type::INT8),
-        (&hashes, Type::INT8_ARRAY),
-    ];
-    db.execute_typed(sql, &params).await?;
+    let place = (Key::of(&claim.checksum), place(&scope));
+    let row = ClaimRow::of(place, project, scope, claim, How::Replacing);
+    let statement = transaction.prepare_cached(CLAIMS_REPLACING).await?;
+    let rows = [&row];
+    let arrays = claims(&rows);
+    transaction.execute(&statement, &params(&arrays)).await?;
     Ok(())
 }
 

@@ -185,10 +185,18 @@ impl Deliveries for PostgresStore {
                 Box::pin(async move { commands::command(transaction, &clock, asked).await })
             });
             let commanded = commanded.await?;
-            if let Commanded::Done(moved) = &commanded
-                && let Some(due) = moved.next_attempt_at()
-            {
-                memory.learnt(&[LaneChange::Due(moved.lane(), due)]);
+            if let Commanded::Done(moved) = &commanded {
+                // The one that has the turn now may be another.
+                let given_on = moved.order_key.map(|_| memory.clock.now());
+                let due = moved.next_attempt_at().or(given_on);
+                let lanes = [moved.lane().for_live(), moved.lane().for_replays()];
+                let lanes = lanes
+                    .into_iter()
+                    .filter(|lane| *lane == moved.lane() || moved.order_key.is_some());
+                let due = due
+                    .into_iter()
+                    .flat_map(|due| lanes.clone().map(move |lane| LaneChange::Due(lane, due)));
+                memory.learnt(&due.collect::<Vec<_>>());
             }
             Ok(commanded)
         })

@@ -12,12 +12,14 @@ use hooklatch_core::invariants;
 use hooklatch_core::message::{Message, Parcel};
 use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_store::record::claim::encode_parts;
+use hooklatch_store::record::delivery::following;
 use hooklatch_store::record::envelope;
 use rusqlite::params;
 
 use crate::fault::Fault;
 use crate::generations::Found;
 use crate::listing::{self, Kind};
+use crate::order;
 use crate::rows::claim::{ClaimTexts, Place};
 use crate::rows::payload::{self, EnvelopeAt};
 use crate::rows::{delivery, message, request};
@@ -216,15 +218,10 @@ pub(crate) fn write_message(
     message: &Message,
     deliveries: &[Delivery],
 ) -> Result<(), Fault> {
-    // Numbers are minted one after the other, so that a message's deliveries are found without an
-    // index. If that should ever change, they are strays, and are found as well.
-    let expected = (message.id.number() + 1)..;
-    let in_row = |(delivery, number): (&Delivery, i64)| delivery.id.number() == number;
-    let follow = deliveries.iter().zip(expected).all(in_row);
-    let following = if follow { deliveries.len() } else { 0 };
+    let following = following(message.id, deliveries);
     message::insert(batch.db, message, following)?;
     batch.effects.added += 1;
-    if follow {
+    if following == deliveries.len() {
         insert_deliveries(batch, deliveries)
     } else {
         insert_strays(batch, deliveries)
@@ -246,6 +243,8 @@ fn insert_deliveries(batch: &mut Batch<'_>, deliveries: &[Delivery]) -> Result<(
         assert!(unique, "INV-3: {deliveries:?}");
     }
     for delivery in deliveries {
+        let placed = order::placed(batch.db, delivery)?;
+        let delivery = placed.as_ref().unwrap_or(delivery);
         delivery::insert(batch.db, delivery)?;
         if let Some(due) = delivery.next_attempt_at() {
             batch.due(delivery.lane(), due);
@@ -267,6 +266,8 @@ fn write_repeat(
     let place = envelopes.place(prepared.envelope, row);
     payload::insert(batch.db, row, place, body)?;
     for delivery in &repeat.redriven {
+        let placed = order::placed(batch.db, delivery)?;
+        let delivery = placed.as_ref().unwrap_or(delivery);
         delivery::update(batch.db, delivery)?;
         if let Some(due) = delivery.next_attempt_at() {
             batch.due(delivery.lane(), due);

@@ -97,6 +97,15 @@ pub(crate) fn audit(
     project: ProjectId,
     entry: &AuditEntry,
 ) -> Result<(), Fault> {
+    audit_line(batch, project, entry).map(drop)
+}
+
+/// The same; answers the line's number.
+pub(crate) fn audit_line(
+    batch: &mut Batch<'_>,
+    project: ProjectId,
+    entry: &AuditEntry,
+) -> Result<i64, Fault> {
     let sql = "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let id = batch.mint.next(batch.now);
     batch.db.prepare_cached(sql)?.execute(params![
@@ -108,7 +117,7 @@ pub(crate) fn audit(
         entry.subject,
         entry.reason,
     ])?;
-    Ok(())
+    Ok(id)
 }
 
 /// What was audited in a project, newest first.

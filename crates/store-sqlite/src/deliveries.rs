@@ -15,8 +15,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::fault::Fault;
 use crate::history;
+use crate::order;
 use crate::rows::attempt::{self, Applied};
 use crate::rows::delivery::{self, select};
+use crate::stats::{note_late, note_replaced};
 use crate::writer::Batch;
 
 /// A lane's part in one pass.
@@ -188,6 +190,7 @@ fn lease_one(
     let lost_before = leasing.lost.is_some();
     if let Some(lost) = leasing.lost {
         attempt::insert(batch.db, &lost, &encode_meta(&lost))?;
+        note_late(batch.db, &lost, batch.now)?;
     }
     let parcel = parcel(batch, pass, delivery.message_id)?;
     batch.effects.leased.push(delivery.message_id);
@@ -263,7 +266,7 @@ fn first_after(db: &Connection, lane: Lane, now: Timestamp) -> Result<Option<Tim
                WHERE status <= 1 AND lane = ?1 AND at > ?2 ORDER BY at LIMIT 1";
     let mut statement = db.prepare_cached(sql)?;
     let first = statement.query_row([lane.0, now.as_millis()], |row| row.get(0));
-    Ok(first.optional()?.map(Timestamp::from_millis))
+    Ok(first.optional()?.and_then(ever))
 }
 
 fn first_of(db: &Connection, lane: Lane) -> Result<Option<Timestamp>, Fault> {
@@ -271,7 +274,12 @@ fn first_of(db: &Connection, lane: Lane) -> Result<Option<Timestamp>, Fault> {
                WHERE status <= 1 AND lane = ?1 ORDER BY at LIMIT 1";
     let mut statement = db.prepare_cached(sql)?;
     let first = statement.query_row([lane.0], |row| row.get(0));
-    Ok(first.optional()?.map(Timestamp::from_millis))
+    Ok(first.optional()?.and_then(ever))
+}
+
+/// A time, unless it is that of what waits for its turn.
+fn ever(millis: i64) -> Option<Timestamp> {
+    Some(Timestamp::from_millis(millis)).filter(|at| *at < Timestamp::NEVER)
 }
 
 /// The end of an attempt with its record as it is stored.
@@ -312,25 +320,20 @@ pub(crate) fn finish(batch: &mut Batch<'_>, prepared: &PreparedFinish) -> Result
     };
     if let (Some(attempt), Some(meta)) = (&finish.attempt, &prepared.meta) {
         match applied {
-            Applied::Yes => attempt::insert(batch.db, attempt, meta)?,
-            Applied::Fenced => attempt::replace(batch.db, attempt, meta)?,
+            Applied::Yes => {
+                attempt::insert(batch.db, attempt, meta)?;
+                note_late(batch.db, attempt, batch.now)?;
+            }
+            Applied::Fenced => {
+                note_replaced(batch.db, attempt, batch.now)?;
+                attempt::replace(batch.db, attempt, meta)?;
+            }
         }
     }
     match moved {
         Finish::Fenced => Ok(Finished::Fenced),
-        Finish::Applied(moved) => {
-            write_moved(batch, &moved)?;
-            Ok(Finished::Applied(moved))
-        }
+        Finish::Applied(moved) => Ok(Finished::Applied(order::moved(batch, &delivery, moved)?)),
     }
-}
-
-fn write_moved(batch: &mut Batch<'_>, moved: &Delivery) -> Result<(), Fault> {
-    delivery::update(batch.db, moved)?;
-    if let Some(due) = moved.next_attempt_at() {
-        batch.due(moved.lane(), due);
-    }
-    Ok(())
 }
 
 /// Carries out what a person asks of a delivery.
@@ -344,10 +347,7 @@ pub(crate) fn command(
     };
     match delivery.command(*command, batch.now) {
         Err(refused) => Ok(Commanded::Refused(refused)),
-        Ok(moved) => {
-            write_moved(batch, &moved)?;
-            Ok(Commanded::Done(moved))
-        }
+        Ok(moved) => Ok(Commanded::Done(order::moved(batch, &delivery, moved)?)),
     }
 }
 
@@ -358,9 +358,14 @@ pub(crate) const HASTENED_PER_STEP: usize = 500;
 pub(crate) fn hasten(batch: &mut Batch<'_>, lane: &Lane) -> Result<usize, Fault> {
     let sql = "UPDATE deliveries SET at = ?2 WHERE id IN (\
                    SELECT id FROM deliveries INDEXED BY deliveries_due \
-                   WHERE status <= 1 AND status = 0 AND lane = ?1 AND at > ?2 LIMIT ?3)";
+                   WHERE status <= 1 AND status = 0 AND lane = ?1 AND at > ?2 AND at < ?4 LIMIT ?3)";
     let mut statement = batch.db.prepare_cached(sql)?;
-    let row = [lane.0, batch.now.as_millis(), HASTENED_PER_STEP as i64];
+    let row = [
+        lane.0,
+        batch.now.as_millis(),
+        HASTENED_PER_STEP as i64,
+        Timestamp::NEVER.as_millis(),
+    ];
     let hastened = statement.execute(row)?;
     batch.due(*lane, batch.now);
     Ok(hastened)

@@ -5,24 +5,31 @@
 //! the commit. Readers have connections of their own and see every write that was answered.
 
 mod admit;
+mod audits;
 mod checkpoint;
 mod config;
 mod deliveries;
 mod export;
 mod fault;
+mod figures;
 mod filter;
+mod follow;
 mod generations;
 mod history;
 mod ledger;
 mod listing;
 mod memory;
 mod open;
+mod order;
 mod pages;
 mod queue;
 mod readers;
+mod receiving;
+mod replays;
 mod requests;
 mod rows;
 mod schema;
+mod stats;
 mod store;
 #[cfg(test)]
 mod tests;

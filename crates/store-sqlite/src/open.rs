@@ -25,7 +25,7 @@ use crate::queue::{Bounds, End, Queue};
 use crate::readers::Readers;
 use crate::schema::{self, Unsuitable};
 use crate::writer::{Pace, Wakes, Writer};
-use crate::{Closed, SqliteStore, deliveries};
+use crate::{Closed, SqliteStore, deliveries, replays};
 
 /// The name of the file in the directory.
 const FILE_NAME: &str = "hooklatch.db";
@@ -244,6 +244,7 @@ fn recall(db: &Connection, now: Timestamp, options: &Options) -> Result<Memory, 
             "attempts were under way when the store was last in use"
         );
     }
+    replays::void_leases(db)?;
     let mut lanes = Lanes::default();
     for change in deliveries::first_of_lanes(db)? {
         lanes.apply(change);
@@ -268,6 +269,7 @@ fn largest_number(db: &Connection) -> Result<i64, Fault> {
         COALESCE((SELECT MAX(id) FROM deliveries), 0),
         COALESCE((SELECT MAX(id) FROM attempts), 0),
         COALESCE((SELECT MAX(id) FROM audit), 0),
+        COALESCE((SELECT MAX(id) FROM replays), 0),
         COALESCE((SELECT MAX(number) FROM config), 0),
         COALESCE((SELECT value FROM meta WHERE name = 'minted'), 0),
         COALESCE((SELECT MAX(token) FROM deliveries WHERE id IN (

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::Fault;
+use crate::receiving;
 
 /// The version of the tables. A file with a larger one is refused.
 pub(crate) const SCHEMA_VERSION: i64 = 1;
@@ -99,6 +100,50 @@ const ADDITIONS: &str = "
 CREATE INDEX IF NOT EXISTS deliveries_live ON deliveries (lane, at) WHERE status = 1;
 -- What a connection's script made of a request, by the delivery that sends it.
 CREATE TABLE IF NOT EXISTS transformed (delivery INTEGER PRIMARY KEY, headers TEXT, body BLOB);
+-- Sums of what is settled, for each minute (level 1) and each hour (2); `at` in minutes since 1970.
+-- `summed_arrivals` and `summed_attempts` in `meta` say up to which numbers. All of it can be made
+-- again from history.
+CREATE TABLE IF NOT EXISTS stats (
+    project INTEGER, level INTEGER, at INTEGER, kind INTEGER, subject INTEGER, outcome INTEGER,
+    why INTEGER, many INTEGER, millis INTEGER,
+    PRIMARY KEY (project, level, at, kind, subject, outcome, why)
+) WITHOUT ROWID;
+-- Attempts that were recorded so late that their minute may be summed already.
+CREATE TABLE IF NOT EXISTS stats_late (
+    id INTEGER PRIMARY KEY, attempt INTEGER, project INTEGER, endpoint INTEGER, outcome INTEGER,
+    trigger INTEGER, millis INTEGER, sign INTEGER
+);
+-- The last request of each source that was not refused, up to `summed_arrivals`.
+CREATE TABLE IF NOT EXISTS stats_last (source INTEGER PRIMARY KEY, project INTEGER, id INTEGER);
+-- Replays: what each is and how far it has come; `rest` is 1 while items of a cancelled one lie
+-- about. A delivery of 0 stands for the message as a whole.
+CREATE TABLE IF NOT EXISTS replays (
+    id INTEGER PRIMARY KEY, project INTEGER, status INTEGER, digest TEXT, request_key TEXT,
+    head TEXT, progress TEXT, holder INTEGER, held_until INTEGER, rest INTEGER
+);
+CREATE INDEX IF NOT EXISTS replays_project ON replays (project, id);
+CREATE INDEX IF NOT EXISTS replays_moving ON replays (id) WHERE status <= 1;
+CREATE INDEX IF NOT EXISTS replays_rest ON replays (id) WHERE rest = 1;
+CREATE INDEX IF NOT EXISTS replays_unended ON replays (project, digest) WHERE status <= 3;
+CREATE UNIQUE INDEX IF NOT EXISTS replays_key ON replays (project, request_key)
+    WHERE request_key IS NOT NULL;
+CREATE TABLE IF NOT EXISTS replay_items (
+    replay INTEGER, message INTEGER, delivery INTEGER, PRIMARY KEY (replay, message, delivery)
+) WITHOUT ROWID;
+-- By which replay a delivery was last sent again; looked into only for lanes of replays.
+CREATE TABLE IF NOT EXISTS replayed (delivery INTEGER PRIMARY KEY, replay INTEGER);
+-- How a thing was before and after a change, by the number of the line in `audit`.
+CREATE TABLE IF NOT EXISTS audit_details (id INTEGER PRIMARY KEY, before TEXT, after TEXT);
+-- When API keys were last used, to the minute.
+CREATE TABLE IF NOT EXISTS key_used (key INTEGER PRIMARY KEY, at INTEGER);
+";
+
+/// A column that came later, and what rests on it. Only deliveries that have not ended are in the
+/// index, and of them only those that go one after the other.
+const ORDER_KEY: &str = "
+ALTER TABLE deliveries ADD COLUMN order_key INTEGER;
+CREATE INDEX deliveries_ordered ON deliveries (order_key, id)
+    WHERE order_key IS NOT NULL AND status IN (0, 1, 4);
 ";
 
 /// What stops a file from being opened, beside SQLite's own errors.
@@ -169,7 +214,18 @@ pub(crate) fn prepare(db: &Connection) -> Result<(), Unsuitable> {
         made.commit()?;
     }
     db.execute_batch(ADDITIONS)?;
+    if !has_column(db, "deliveries", "order_key")? {
+        let added = db.unchecked_transaction()?;
+        db.execute_batch(ORDER_KEY)?;
+        added.commit()?;
+    }
+    db.execute_batch(receiving::TABLES)?;
     Ok(())
+}
+
+fn has_column(db: &Connection, table: &str, column: &str) -> Result<bool, Fault> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
+    Ok(db.query_row(sql, [table, column], |row| row.get(0))?)
 }
 
 /// The secret of this file's hashes.

@@ -12,10 +12,12 @@ use hooklatch_core::delivery::lifecycle::Command;
 use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId};
 use hooklatch_core::key::Checksum;
+use hooklatch_core::receiving::call::{Answer as CallAnswer, Call, Entry, Kept, Step};
+use hooklatch_core::receiving::key::ScopeKey;
 use hooklatch_core::time::Timestamp;
 use hooklatch_core::transform::Transformed;
 use hooklatch_store::{
-    Admissions, Answer, AttemptFilter, AuditEntry, ClaimView, Commanded, ConfigRecord,
+    Admissions, Answer, AttemptFilter, AuditEntry, ClaimView, Claims, Commanded, ConfigRecord,
     Configuration, Deliveries, Expected, FinishAttempt, Finished, History, LeaseRequest, Leases,
     Ledger, MessageFilter, MessageView, Page, PageRequest, Refused, ReleaseOutcome, RequestFilter,
     RequestView, Saved, Store, StoreError, Wake,
@@ -28,6 +30,7 @@ use crate::deliveries::{self, HASTENED_PER_STEP, PreparedFinish};
 use crate::fault::Fault;
 use crate::ledger::{self, Freed, Wanted};
 use crate::queue::{Run, Task};
+use crate::receiving::{self, Called};
 use crate::requests::{self, PreparedRefusal};
 use crate::rows::transformed;
 use crate::{Closed, SqliteStore, history, pages};
@@ -51,7 +54,7 @@ impl SqliteStore {
     }
 
     /// Has a reader read something.
-    fn read<T, R>(&self, read: R) -> Answer<'_, T>
+    pub(crate) fn read<T, R>(&self, read: R) -> Answer<'_, T>
     where
         T: Send + 'static,
         R: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
@@ -224,6 +227,48 @@ impl Ledger for SqliteStore {
             audit,
         };
         Box::pin(self.write(freed, 0, ledger::free))
+    }
+}
+
+impl Claims for SqliteStore {
+    fn call_claim(
+        &self,
+        project: ProjectId,
+        key: ScopeKey,
+        call: Call,
+        audit: AuditEntry,
+    ) -> Answer<'_, CallAnswer> {
+        let called = Called {
+            project,
+            key,
+            call,
+            audit,
+        };
+        let bytes = called.bytes();
+        Box::pin(self.write(called, bytes, receiving::call))
+    }
+
+    fn claim_entry(&self, project: ProjectId, key: ScopeKey) -> Answer<'_, Option<Entry>> {
+        self.read(move |db| receiving::entry(db, project, key))
+    }
+
+    fn keep_claim_step(&self, project: ProjectId, key: ScopeKey, step: Step) -> Answer<'_, Kept> {
+        let bytes = step.result.len();
+        Box::pin(self.write((project, key, step), bytes, receiving::keep_step))
+    }
+
+    fn claim_step(
+        &self,
+        project: ProjectId,
+        key: ScopeKey,
+        generation: u32,
+        name: String,
+    ) -> Answer<'_, Option<Vec<u8>>> {
+        self.read(move |db| receiving::step(db, (project, key), generation, &name))
+    }
+
+    fn sweep_claims(&self, limit: usize) -> Answer<'_, usize> {
+        Box::pin(self.write(limit, 0, receiving::sweep_now))
     }
 }
 

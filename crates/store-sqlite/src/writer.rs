@@ -23,7 +23,7 @@ use crate::fault::Fault;
 use crate::filter::KeyHash;
 use crate::memory::{Effects, Memory, Work};
 use crate::queue::{End, Operation, Queue, Taken};
-use crate::{listing, schema};
+use crate::{listing, receiving, schema};
 
 /// For how long the writer sleeps when nothing comes.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,6 +33,10 @@ const LINGER_MAX: Duration = Duration::from_millis(2);
 const LINGER_MIN: Duration = Duration::from_micros(100);
 /// Between two steps of removing what has ended.
 const PRUNE_PAUSE: Duration = Duration::from_millis(50);
+/// Between two looks whether claims of receivers have expired.
+const SWEEP_PAUSE: Duration = Duration::from_secs(5);
+/// Claims of receivers that are removed in one step.
+const SWEPT_PER_STEP: usize = 100;
 
 /// A transaction under way, with the facts that operations decide upon.
 pub(crate) struct Batch<'a> {
@@ -114,6 +118,10 @@ pub(crate) struct Pace {
     pruned: Option<Instant>,
     /// Removing failed for a reason of ours; it is not tried again before the next start.
     pruning_stopped: bool,
+    /// When claims of receivers were last swept; none before the first time.
+    swept: Option<Instant>,
+    /// How long after that it is time again.
+    sweep_pause: Duration,
 }
 
 impl Pace {
@@ -280,7 +288,23 @@ impl Writer {
         if self.pruning_is_due() {
             self.prune();
         }
+        self.sweep_receiving();
         self.checkpoints.between_batches(&self.db);
+    }
+
+    /// Removes the claims of receivers that have expired, a few at a time.
+    fn sweep_receiving(&mut self) {
+        let rested = |swept: Instant| swept.elapsed() >= self.pace.sweep_pause;
+        if !self.pace.swept.is_none_or(rested) {
+            return;
+        }
+        self.pace.swept = Some(Instant::now());
+        let swept = receiving::sweep_apart(&self.db, self.clock.now(), SWEPT_PER_STEP);
+        let more = matches!(swept, Ok(SWEPT_PER_STEP));
+        self.pace.sweep_pause = if more { PRUNE_PAUSE } else { SWEEP_PAUSE };
+        if let Err(fault) = swept {
+            tracing::error!(%fault, "failed to remove receivers' claims that have expired");
+        }
     }
 
     fn prune(&mut self) {

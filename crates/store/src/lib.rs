@@ -6,29 +6,42 @@
 //! futures, so that a server needs one type for every backend.
 
 mod admissions;
+mod audits;
+mod claims;
 mod configuration;
 mod deliveries;
+mod follow;
 mod history;
 mod ledger;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod node;
 pub mod record;
+mod replays;
+pub mod stats;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod transfer;
 
 pub use admissions::{Admissions, REFUSED_KEPT_MAX, Refused, ReleaseOutcome};
+pub use audits::{AuditLine, AuditView, Audits};
+pub use claims::Claims;
 pub use configuration::{AuditEntry, ConfigKind, ConfigRecord, Configuration, Expected, Saved};
 pub use deliveries::{
     Commanded, Deliveries, FinishAttempt, Finished, Lease, LeaseRequest, LeaseTerms, Leases, Terms,
     Wake,
 };
+pub use follow::{Arrived, Following, NEWS_SCANNED_MAX, News, Seen, UNDER_WAY_MAX};
 pub use history::{
     AttemptFilter, History, MessageFilter, MessageView, Page, PageRequest, RequestFilter,
     RequestView, StatusFilter, TimeRange,
 };
 pub use ledger::{ClaimView, Ledger};
+pub use replays::{
+    NewReplay, Opened, PlanStep, REPLAYS_MOVING_MAX, ReplayCommanded, ReplayHolder, Replays,
+    look_for_plan,
+};
+pub use stats::{ArrivalCount, AttemptCount, Counts, CountsQuery, RolledUp, Stats, Waiting};
 
 use std::error::Error;
 use std::future::Future;
@@ -81,7 +94,20 @@ impl Clock for SystemClock {
 }
 
 /// A whole store.
-pub trait Store: Admissions + Deliveries + History + Ledger + Configuration + 'static {
+pub trait Store:
+    Admissions
+    + Deliveries
+    + History
+    + Ledger
+    + Claims
+    + Configuration
+    + Audits
+    + Stats
+    + Following
+    + Replays
+    + Audits
+    + 'static
+{
     /// The store's time.
     fn now(&self) -> Timestamp;
 

@@ -151,7 +151,7 @@ impl Table {
                 "connection" Integer, "lane" Integer, "status" Integer, "at" Integer,
                 "attempts" Integer, "trigger" Integer, "token" Integer, "started" Integer,
                 "reason" Integer, "free_attempts" Integer, "since" Integer, "created" Integer,
-                "suffix" Flag,
+                "suffix" Flag, "order_key" Integer,
             ],
             Self::Strays => columns!["message" Integer, "delivery" Integer],
             Self::Attempts => columns![

@@ -1,7 +1,9 @@
-// Claims in the hooklatch gateway, for receivers without a store of their own. They are leased.
+// Claims in the hooklatch gateway, for receivers without a store of their own. They are leased, and
+// durable in the gateway's store, whose clock ends leases.
 
-import { TextDecoder } from 'node:util';
+import { randomBytes } from 'node:crypto';
 
+import { scopeKey } from './keys.js';
 import {
   ATTEMPTS_MAX,
   RETENTION_MS,
@@ -9,9 +11,12 @@ import {
   errorText,
   type Begin,
   type BeginRequest,
-  type ClaimStore,
+  type ClaimRecord,
+  type ClaimState,
   type Completed,
   type Ended,
+  type Ledger,
+  type Metadata,
   type Run,
   type Saved,
 } from './outcomes.js';
@@ -20,6 +25,7 @@ import {
 export interface GatewayOptions {
   /** Such as `https://hooks.example.com`. */
   readonly url: string;
+  /** With the scope `send`; a forced replay needs `manage` as well. */
   readonly apiKey: string;
   /** Keeps your keys apart from those of your other services. */
   readonly scope: string;
@@ -27,24 +33,27 @@ export interface GatewayOptions {
   readonly timeoutMs?: number;
 }
 
-interface ClaimAnswer {
-  readonly outcome: 'acquired' | 'completed' | 'in_progress' | 'conflict' | 'dead';
-  readonly id?: string;
-  readonly token?: string;
+/** What the claim API answers, with those of its fields that are used here. */
+interface Answer {
+  readonly outcome?: string;
   readonly attempt?: number;
-  readonly result?: string | null;
-  readonly retry_after?: number;
+  readonly generation?: number;
+  readonly result?: unknown;
+  readonly result_base64?: string;
+  readonly retry_after_seconds?: number;
+  readonly state?: ClaimState;
+  readonly error?: string | null;
 }
 
-type EndAnswer = 'applied' | 'already_complete' | 'fenced' | 'gone';
+interface RecordAnswer extends Answer {
+  readonly attempts: number;
+  readonly metadata: { provider: string | null; event_type: string | null; received_at: string | null };
+}
 
-const ANSWER_BYTES_MAX = 262_144;
+const ANSWER_BYTES_MAX = 524_288;
 
-/**
- * Claims by `POST /v1/claims`. The gateway keeps no results of steps: a repeated run does every
- * step again, with the same key for the service that it calls.
- */
-export class GatewayStore implements ClaimStore {
+/** Claims by `POST /v1/claims`. */
+export class GatewayStore implements Ledger {
   private readonly options: GatewayOptions;
 
   constructor(options: GatewayOptions) {
@@ -52,69 +61,101 @@ export class GatewayStore implements ClaimStore {
   }
 
   async begin(request: BeginRequest): Promise<Begin> {
-    if (request.force === true) throw new TypeError('the gateway replays by its own API');
-    const retentionMs = request.retentionMs ?? RETENTION_MS;
-    const answer = await this.post<ClaimAnswer>('/v1/claims', {
+    const token = request.token ?? randomBytes(16).toString('hex');
+    const answer = await this.ask('POST', '/v1/claims', {
       scope: this.options.scope,
       key: request.key.toString('hex'),
       fingerprint: request.fingerprint.toString('hex'),
       lease_seconds: seconds(request.leaseMs),
-      window_seconds: seconds(retentionMs),
+      window_seconds: seconds(request.retentionMs ?? RETENTION_MS),
+      attempts_max: request.attemptsMax ?? ATTEMPTS_MAX,
+      token,
+      replay: request.force === true,
+      metadata: metadataOf(request.metadata ?? {}),
     });
-    const begin = beginOf(answer, request.key);
-    if (begin.outcome !== 'run' || begin.attempt <= (request.attemptsMax ?? ATTEMPTS_MAX)) return begin;
-    const error = `gave up after ${begin.attempt - 1} attempts`;
-    await this.fail(begin, error, retentionMs);
-    return { outcome: 'dead', error };
+    return beginOf(answer, request.key, token);
   }
 
-  async complete(run: Run, result: Uint8Array, _retentionMs: number): Promise<Completed> {
-    return this.end(run, 'complete', { result: new TextDecoder('utf-8', { fatal: true }).decode(result) });
+  async complete(run: Run, result: Uint8Array, retentionMs: number): Promise<Completed> {
+    const body = { result_base64: base64(result), window_seconds: seconds(retentionMs) };
+    return word(await this.end(run, 'complete', body), ['applied', 'already_complete', 'fenced', 'gone']);
   }
 
   async release(run: Run, retryAfterMs: number, error: string): Promise<Ended> {
-    const body = { retry_after_seconds: Math.ceil(retryAfterMs / 1_000), error: errorText(error) };
-    return endedBy(await this.end(run, 'release', body));
+    const body = { retry_after_seconds: retryAfterMs / 1_000, error: errorText(error) };
+    return ended(await this.end(run, 'release', body));
   }
 
   async renew(run: Run, leaseMs: number): Promise<Ended> {
-    return endedBy(await this.end(run, 'renew', { lease_seconds: seconds(leaseMs) }));
+    return ended(await this.end(run, 'renew', { lease_seconds: seconds(leaseMs) }));
   }
 
-  async fail(run: Run, error: string, _retentionMs: number): Promise<Ended> {
-    return endedBy(await this.end(run, 'fail', { error: errorText(error) }));
+  async fail(run: Run, error: string, retentionMs: number): Promise<Ended> {
+    const body = { error: errorText(error), window_seconds: seconds(retentionMs) };
+    return ended(await this.end(run, 'fail', body));
   }
 
-  async loadStep(): Promise<null> {
-    return null;
+  async lookup(key: Buffer): Promise<ClaimRecord | null> {
+    const found = (await this.ask('GET', this.path(key))) as RecordAnswer;
+    if (found.outcome === 'gone') return null;
+    const { provider, event_type: eventType, received_at: receivedAt } = found.metadata;
+    return {
+      state: found.state!,
+      attempt: found.attempts,
+      generation: found.generation!,
+      metadata: {
+        provider: provider ?? '',
+        eventType: eventType ?? '',
+        ...(receivedAt === null ? {} : { receivedAtMs: Date.parse(receivedAt) }),
+      },
+      result: resultOf(found),
+      error: found.error ?? null,
+    };
   }
 
-  async saveStep(): Promise<Saved> {
-    return 'saved';
+  /** The gateway sweeps by itself. */
+  async sweep(_limit: number): Promise<number> {
+    return 0;
   }
 
-  private async end(run: Run, verb: string, body: object): Promise<EndAnswer> {
-    const [id = '', token = ''] = run.token.split(' ');
-    const path = `/v1/claims/${encodeURIComponent(id)}/${verb}`;
-    const { outcome } = await this.post<{ outcome: EndAnswer }>(path, { token, ...body });
-    return outcome;
+  async loadStep(key: Buffer, generation: number, step: string): Promise<Buffer | null> {
+    const query = new URLSearchParams({ generation: String(generation), name: step });
+    const list = (await this.ask('GET', `${this.path(key)}/steps?${query}`)) as { data?: Answer[] };
+    const found = list.data?.[0];
+    return found === undefined ? null : resultOf(found);
   }
 
-  private async post<T>(path: string, body: object): Promise<T> {
+  async saveStep(run: Run, step: string, result: Uint8Array): Promise<Saved> {
+    const answer = await this.end(run, 'steps', { name: step, result_base64: base64(result) });
+    return word(answer, ['saved', 'fenced', 'gone']) === 'saved' ? 'saved' : 'fenced';
+  }
+
+  private end(run: Run, verb: string, body: object): Promise<Answer> {
+    return this.ask('POST', `${this.path(run.key)}/${verb}`, { token: run.token, ...body });
+  }
+
+  /** The id of a claim is the hash of its scope and key. */
+  private path(key: Buffer): string {
+    const id = scopeKey({ source: this.options.scope }, [key.toString('hex')]);
+    return `/v1/claims/clm_${id.toString('hex')}`;
+  }
+
+  private async ask(method: string, path: string, body?: object): Promise<Answer> {
     try {
       const response = await fetch(new URL(path, this.options.url), {
-        method: 'POST',
+        method,
         headers: {
           authorization: `Bearer ${this.options.apiKey}`,
           'content-type': 'application/json',
         },
-        body: JSON.stringify(body),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         redirect: 'error',
         signal: AbortSignal.timeout(this.options.timeoutMs ?? 5_000),
       });
-      const text = await limited(response);
-      if (response.status !== 200) throw new Error(`the gateway answered ${response.status}`);
-      return JSON.parse(text) as T;
+      const answer = JSON.parse(await limited(response)) as Answer;
+      // A conflict, a token that was overtaken and a claim that is gone are answers as well.
+      if (response.status === 200 || typeof answer.outcome === 'string') return answer;
+      throw new Error(`the gateway answered ${response.status}`);
     } catch (cause) {
       throw new Unavailable('the gateway is unavailable', { cause });
     }
@@ -132,29 +173,55 @@ async function limited(response: Response): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-function beginOf(answer: ClaimAnswer, key: Buffer): Begin {
+function beginOf(answer: Answer, key: Buffer, token: string): Begin {
   switch (answer.outcome) {
     case 'acquired': {
-      const { id, token, attempt } = answer;
-      if (typeof id !== 'string' || typeof token !== 'string' || typeof attempt !== 'number') break;
-      return { outcome: 'run', key, token: `${id} ${token}`, attempt, generation: 1 };
+      const { attempt, generation } = answer;
+      if (typeof attempt !== 'number' || typeof generation !== 'number') break;
+      return { outcome: 'run', key, token, attempt, generation };
     }
     case 'completed':
-      return { outcome: 'done', result: Buffer.from(answer.result ?? '') };
+      return { outcome: 'done', result: resultOf(answer) ?? Buffer.alloc(0) };
     case 'in_progress':
-      return { outcome: 'busy', retryAfterMs: (answer.retry_after ?? 1) * 1_000 };
+      return { outcome: 'busy', retryAfterMs: Math.ceil((answer.retry_after_seconds ?? 1) * 1_000) };
     case 'conflict':
-      return { outcome: 'conflict', state: null };
+      return { outcome: 'conflict', state: answer.state ?? null };
     case 'dead':
-      return { outcome: 'dead', error: null };
+      return { outcome: 'dead', error: answer.error ?? null };
   }
   throw new Unavailable('the gateway answered what the claim API never says');
 }
 
-function endedBy(outcome: EndAnswer): Ended {
-  return outcome === 'applied' ? 'ok' : 'fenced';
+/** Bytes as they were given; of a JSON value, which another kind of client has stored, its text. */
+function resultOf(answer: Answer): Buffer | null {
+  if (typeof answer.result_base64 === 'string') return Buffer.from(answer.result_base64, 'base64');
+  return answer.result === undefined || answer.result === null ? null : Buffer.from(JSON.stringify(answer.result));
 }
 
+function metadataOf(metadata: Metadata): object {
+  const { provider, eventType, receivedAtMs } = metadata;
+  return {
+    provider: provider ?? null,
+    event_type: eventType ?? null,
+    received_at: receivedAtMs === undefined ? null : new Date(receivedAtMs).toISOString(),
+  };
+}
+
+function ended(answer: Answer): Ended {
+  return word(answer, ['applied', 'fenced', 'gone']) === 'applied' ? 'ok' : 'fenced';
+}
+
+function word<const T extends string>(answer: Answer, words: readonly T[]): T {
+  const found = words.find((one) => one === answer.outcome);
+  if (found === undefined) throw new Unavailable('the gateway answered what the claim API never says');
+  return found;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
+}
+
+/** A span as the API has it. What has to last, lasts a millisecond at least. */
 function seconds(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1_000));
+  return Math.max(1, Math.ceil(ms)) / 1_000;
 }

@@ -348,12 +348,19 @@ export class Receiver<Tx = undefined> {
     const retryAfterMs = after ?? this.options.retryAfterMs ?? 1_000;
     try {
       const released = await store.release(run, retryAfterMs, error);
-      this.notify(released === 'ok' ? 'released' : 'lease_lost', run.key, error);
+      if (released !== 'ok') return this.overtaken(run, error);
+      this.notify('released', run.key, error);
     } catch (cause) {
       // The lease lapses by itself, and the event is taken over then.
       this.notify('release_failed', run.key, cause);
     }
     return { kind: 'failed', retryAfterMs, answer };
+  }
+
+  /** Somebody else has the event by now: their end of it decides. */
+  private overtaken(run: Run, error: string): Situation {
+    this.notify('lease_lost', run.key, error);
+    return { kind: 'in_progress', retryAfterMs: this.leaseMs };
   }
 
   private async giveUp(
@@ -364,7 +371,8 @@ export class Receiver<Tx = undefined> {
   ): Promise<Situation> {
     try {
       const failed = await store.fail(run, error, this.retentionMs);
-      this.notify(failed === 'ok' ? 'dead' : 'lease_lost', run.key, error);
+      if (failed !== 'ok') return this.overtaken(run, error);
+      this.notify('dead', run.key, error);
     } catch (cause) {
       // Not written down: it comes again, and fails again.
       this.notify('release_failed', run.key, cause);

@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import psycopg
-from gateway_stub import API_KEY
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from hooklatch_receiver import AsyncReceiver, HookRequest, Receiver, trusted
@@ -22,8 +21,7 @@ STORE = os.environ["STORE"]
 OPTIONS: dict[str, Any] = {
     "provider": trusted(name="chaos", key=["body:$.id"]),
     "deadline_seconds": 5.0,
-    # The gateway counts in whole seconds.
-    "lease_seconds": 1.0 if STORE == "gateway" else 0.3,
+    "lease_seconds": 0.3,
     "attempts_max": 1_000,
     "wait_seconds": 0.0,
 }
@@ -40,7 +38,8 @@ def store_of(name: str) -> Any:
     if name == "gateway":
         from hooklatch_receiver.gateway import GatewayStore
 
-        return GatewayStore(os.environ["GATEWAY_URL"], API_KEY, scope="chaos")
+        url, key = (os.environ[f"HOOKLATCH_TEST_GATEWAY_{name}"] for name in ("URL", "KEY"))
+        return GatewayStore(url, key, scope=os.environ["GATEWAY_SCOPE"])
     from hooklatch_receiver.postgres import PostgresStore, PostgresTransactions
 
     pool = ConnectionPool(DATABASE, min_size=1, max_size=3, open=True)

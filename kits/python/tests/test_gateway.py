@@ -1,112 +1,112 @@
-"""Claims by the gateway's API."""
+"""Claims by the gateway's API.
+
+Against a real gateway where ``HOOKLATCH_TEST_GATEWAY_URL`` and ``HOOKLATCH_TEST_GATEWAY_KEY`` name
+one, as kits/run does, and against one that fails.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import os
+import secrets
+import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import gateway_stub
 import pytest
-from gateway_stub import API_KEY, Gateway
+from vectors import MACHINE, failures
 
-from hooklatch_receiver import (
-    BeginRequest,
-    Busy,
-    Conflict,
-    Dead,
-    Done,
-    Run,
-    Unavailable,
-    fingerprint,
-    scope_key,
-)
+from hooklatch_receiver import BeginRequest, Done, Metadata, Run, Unavailable, fingerprint, scope_key
 from hooklatch_receiver.gateway import AsyncGatewayStore, GatewayStore
 
+API_KEY = "hl_0123456789abcdef0123456789abcdef"
 REQUEST = BeginRequest(
     key=scope_key(["evt_1"], source="shop"),
     fingerprint=fingerprint(b"{}"),
     lease_seconds=60,
     retention_seconds=86_400,
+    metadata=Metadata("stripe", "charge", 1_767_225_600.123),
 )
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    with gateway_stub.running() as running:
-        yield running
+def place() -> tuple[str, str]:
+    """The address of the gateway, and a key to it."""
+    url = os.environ.get("HOOKLATCH_TEST_GATEWAY_URL")
+    if not url:
+        pytest.skip("HOOKLATCH_TEST_GATEWAY_URL names no gateway; kits/run starts one")
+    return url, os.environ["HOOKLATCH_TEST_GATEWAY_KEY"]
 
 
-def test_l2_a_claim_is_acquired_completed_and_replayed(gateway: Gateway) -> None:
-    store = GatewayStore(gateway.url, API_KEY, scope="shop")
-    run = store.begin(REQUEST)
-    assert isinstance(run, Run) and run.attempt == 1
-    assert gateway.seen[0] == (
-        "/v1/claims",
-        {
-            "scope": "shop",
-            "key": REQUEST.key.hex(),
-            "fingerprint": REQUEST.fingerprint.hex(),
-            "lease_seconds": 60,
-            "window_seconds": 86_400,
-        },
-    )
-    busy = store.begin(REQUEST)
-    assert isinstance(busy, Busy) and busy.retry_after_seconds > 0
-    assert store.renew(run, 60) == "ok"
-    assert store.begin(replace(REQUEST, fingerprint=fingerprint(b"[]"))) == Conflict()
-    assert store.complete(run, b"paid", 1) == "applied"
-    assert store.complete(run, b"twice", 1) == "already_complete"
-    assert store.release(run, 0, "late") == "fenced"
-    assert store.begin(REQUEST) == Done(b"paid")
+def store(place: tuple[str, str]) -> GatewayStore:
+    scope = f"test {secrets.token_hex(6)}"
+    return GatewayStore(*place, scope=scope, timeout_seconds=30)
 
 
-def test_l2_a_released_claim_is_run_again_and_the_old_token_is_fenced(gateway: Gateway) -> None:
-    store = GatewayStore(gateway.url, API_KEY, scope="shop")
-    first = store.begin(REQUEST)
-    assert isinstance(first, Run)
-    assert store.release(first, 0, "the bank is closed") == "ok"
-    second = store.begin(REQUEST)
-    assert isinstance(second, Run) and second.attempt == 2
-    assert store.complete(first, b"old", 1) == "fenced"
-    assert store.fail(second, "no such order", 1) == "ok"
-    assert store.begin(REQUEST) == Dead()
+def test_the_store_in_the_gateway_passes_the_vectors(place: tuple[str, str]) -> None:
+    assert failures(lambda: store(place), MACHINE) == {}
 
 
-def test_a_key_whose_attempts_are_used_up_is_dead_instead_of_run(gateway: Gateway) -> None:
-    store = GatewayStore(gateway.url, API_KEY, scope="shop")
-    capped = replace(REQUEST, attempts_max=1)
-    first = store.begin(capped)
-    assert isinstance(first, Run)
-    store.release(first, 0, "the bank is closed")
-    assert store.begin(capped) == Dead("gave up after 1 attempts")
-    assert gateway.seen[-1][0].endswith("/fail")
-    assert store.begin(capped) == Dead()
+def test_the_async_store_in_the_gateway_passes_the_vectors(place: tuple[str, str]) -> None:
+    scope = f"test {secrets.token_hex(6)}"
+    made = AsyncGatewayStore(*place, scope=scope, timeout_seconds=30)
+    assert failures(lambda: made, MACHINE) == {}
 
 
-def test_l2_the_same_in_asyncio(gateway: Gateway) -> None:
-    async def walk() -> None:
-        store = AsyncGatewayStore(gateway.url, API_KEY, scope="shop")
-        run = await store.begin(REQUEST)
-        assert isinstance(run, Run)
-        assert await store.renew(run, 60) == "ok"
-        assert await store.complete(run, b"paid", 1) == "applied"
-        assert await store.begin(REQUEST) == Done(b"paid")
-
-    asyncio.run(walk())
+def test_l2_a_result_may_be_any_bytes_and_metadata_is_kept(place: tuple[str, str]) -> None:
+    claims = store(place)
+    run = claims.begin(REQUEST)
+    assert isinstance(run, Run)
+    assert claims.complete(run, b"\x00\xff\n", 86_400) == "applied"
+    assert claims.begin(REQUEST) == Done(b"\x00\xff\n")
+    seen = claims.lookup(REQUEST.key)
+    assert seen is not None and seen.metadata == REQUEST.metadata
 
 
-def test_whatever_is_no_answer_of_the_claim_api_is_unavailable(gateway: Gateway) -> None:
-    store = GatewayStore(gateway.url, API_KEY, scope="shop")
-    for status in (201, 302, 400, 429, 500, 503):
-        gateway.fail_with = status
+def test_two_scopes_of_one_project_do_not_meet(place: tuple[str, str]) -> None:
+    assert isinstance(store(place).begin(REQUEST), Run)
+    assert isinstance(store(place).begin(REQUEST), Run)
+
+
+class Failing:
+    def __init__(self) -> None:
+        self.status = 503
+        self.url = ""
+
+
+@pytest.fixture
+def failing() -> Iterator[Failing]:
+    gateway = Failing()
+
+    class Api(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(gateway.status)
+            self.send_header("content-length", "15")
+            self.end_headers()
+            self.wfile.write(b'{"detail":"no"}')
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    server.daemon_threads = True
+    gateway.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield gateway
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_whatever_is_no_answer_of_the_claim_api_is_unavailable(failing: Failing) -> None:
+    store = GatewayStore(failing.url, API_KEY, scope="shop")
+    for status in (200, 201, 302, 400, 401, 404, 429, 500, 503):
+        failing.status = status
         with pytest.raises(Unavailable) as failure:
             store.begin(REQUEST)
         assert API_KEY not in f"{failure.value} {failure.value.__cause__}"
-    gateway.fail_with = None
-    for stranger in (
-        GatewayStore(gateway.url, "hl_other", scope="shop"),
-        GatewayStore("http://127.0.0.1:9", API_KEY, scope="shop"),
-    ):
-        with pytest.raises(Unavailable):
-            stranger.begin(REQUEST)
+    with pytest.raises(Unavailable):
+        GatewayStore("http://127.0.0.1:9", API_KEY, scope="shop").begin(REQUEST)

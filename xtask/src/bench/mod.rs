@@ -1,13 +1,13 @@
 //! `cargo xtask bench`: builds the gateway as it is shipped, and then its load generator, which is
 //! measured code too and so is never a debug build. Where nodes are to share a database, it starts one
-//! for them.
+//! for them. With `--receiver` the kit for receivers is measured instead, on every store.
 
 use std::env;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use crate::Failure;
 use crate::services::Services;
+use crate::{Failure, workspace};
 
 /// Says that a PostgreSQL is to be started.
 const POSTGRES: &str = "--postgres";
@@ -22,18 +22,26 @@ const POSTGRES_SETTINGS: [&str; 4] = [
     "shared_preload_libraries=pg_stat_statements",
 ];
 
+/// Says that the kit for receivers is to be measured, and not the gateway.
+const RECEIVER: &str = "--receiver";
+
 /// Says that a gateway is there already.
 const SERVER_BINARY: &str = "--server-binary";
 
 /// Builds and measures; the arguments are the load generator's.
 pub fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
+    if let Some((first, rest)) = arguments.split_first()
+        && first == RECEIVER
+    {
+        return receiver(rest);
+    }
     let is_there = |argument: &String| {
         let name = argument.split('=').next();
         name == Some(SERVER_BINARY) || name == Some("--help")
     };
     // Two commands, because one would build the gateway with the load generator's features as well.
     let gateway = ["build", "--release", "--package", "hooklatch"];
-    if !arguments.iter().any(is_there) && !cargo(&gateway, &[], None)? {
+    if !arguments.iter().any(is_there) && !cargo(&gateway, &[], &[])? {
         return Err("the gateway does not build".into());
     }
     let database = if arguments.iter().any(|argument| argument == POSTGRES) {
@@ -49,10 +57,31 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
         "hooklatch-bench",
         "--",
     ];
-    // It says itself what went wrong.
-    let url = database.as_ref().map(|(_, url)| url.as_str());
-    let measured = cargo(&generator, arguments, url)?;
-    Ok(if measured {
+    let url = database.map(|(services, url)| (services, [(POSTGRES_VARIABLE, url)]));
+    let variables = url
+        .as_ref()
+        .map_or(&[][..], |(_, variables)| &variables[..]);
+    ended(cargo(&generator, arguments, variables)?)
+}
+
+/// Measures the kit for receivers, beside the same servers that its tests have.
+fn receiver(arguments: &[String]) -> Result<ExitCode, Failure> {
+    let services = Services::start(&workspace::read()?)?;
+    let bench = [
+        "bench",
+        "--quiet",
+        "--package",
+        "hooklatch-receiver",
+        "--bench",
+        "stores",
+        "--",
+    ];
+    ended(cargo(&bench, arguments, services.variables())?)
+}
+
+/// What was started says itself what went wrong.
+fn ended(well: bool) -> Result<ExitCode, Failure> {
+    Ok(if well {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -60,12 +89,16 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
 }
 
 /// Whether that command succeeded.
-fn cargo(command: &[&str], arguments: &[String], database: Option<&str>) -> Result<bool, Failure> {
+fn cargo(
+    command: &[&str],
+    arguments: &[String],
+    variables: &[(&str, String)],
+) -> Result<bool, Failure> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let status = Command::new(cargo)
         .args(command)
         .args(arguments)
-        .envs(database.map(|url| (POSTGRES_VARIABLE, url)))
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .status()?;
     Ok(status.success())
 }

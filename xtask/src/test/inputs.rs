@@ -7,8 +7,13 @@ use std::process::{Command, Stdio};
 
 use crate::Failure;
 
-/// GitHub's example payloads, and Stripe's library, which signs events as Stripe does.
-const PACKAGES: [&str; 2] = ["@octokit/webhooks-examples@7.6.1", "stripe@23.1.0"];
+/// GitHub's example payloads; Stripe's library, which signs events as Stripe does; and what looks
+/// for pages that somebody cannot use.
+const PACKAGES: [&str; 3] = [
+    "@octokit/webhooks-examples@7.6.1",
+    "stripe@23.1.0",
+    "axe-core@4.14.1",
+];
 /// Says what was fetched. It is written last, so that it is true.
 const STAMP: &str = "fetched";
 

@@ -54,5 +54,6 @@ pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
 fn prepare(workspace: &Workspace) -> Result<(), Failure> {
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
     tools::ensure(&tools::needed(&readme))?;
-    inputs::ensure(&workspace.target.join("test-inputs"))
+    inputs::ensure(&workspace.target.join("test-inputs"))?;
+    kits::install_shops(workspace)
 }

@@ -1,6 +1,6 @@
 //! Programs that some tests run: Node.js for the providers' official libraries, curl for the tour
-//! of the README, faketime for a node whose clock is wrong, Python for its receiver kit. Where one is missing and we may, it is
-//! installed; else one sentence says so.
+//! of the README, faketime for a node whose clock is wrong, Python for its receiver kit, Chromium for the dashboard.
+//! Where one is missing and we may, it is installed; else one sentence says so.
 
 use crate::Failure;
 use crate::packages::{Package, install_if_we_may, works};
@@ -25,6 +25,7 @@ pub fn needed(readme: &str) -> Vec<Tool> {
         tool("curl", "curl"),
         tool("faketime", "faketime"),
         tool("python3", "python3-venv"),
+        tool("chromium", "chromium"),
     ];
     for (text, tool) in [
         ("| jq ", tool("jq", "jq")),
@@ -74,7 +75,7 @@ mod tests {
     fn more_is_needed_where_the_readme_uses_it() {
         let commands =
             |readme: &str| -> Vec<_> { needed(readme).iter().map(|tool| tool.command).collect() };
-        let always = ["node", "npm", "curl", "faketime", "python3"];
+        let always = ["node", "npm", "curl", "faketime", "python3", "chromium"];
         assert_eq!(commands("curl $URL"), always);
         let readme = "curl | jq .id; openssl dgst";
         let more = [&always[..], &["jq", "openssl"]].concat();

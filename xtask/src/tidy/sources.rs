@@ -90,7 +90,7 @@ pub fn text_files(root: &Path) -> Result<Vec<TextFile>, Failure> {
 fn is_foreign(directory: &str) -> bool {
     matches!(
         directory,
-        "target" | ".git" | "node_modules" | "vendor" | "hooklatch-data"
+        "target" | ".git" | "node_modules" | ".venv" | "vendor" | "hooklatch-data"
     )
 }
 

@@ -77,6 +77,9 @@ pub struct Delivery {
     /// When the next one is due, as RFC 3339.
     #[serde(default)]
     pub next_attempt_at: Option<String>,
+    /// Whether it waits until an older one with the same ordering key has ended.
+    #[serde(default)]
+    pub waits_for_turn: bool,
     /// Why it stands so.
     #[serde(default)]
     pub reason: Option<String>,

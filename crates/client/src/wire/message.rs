@@ -187,6 +187,9 @@ pub struct Message {
     /// What it says.
     #[serde(default)]
     pub payload: Option<Box<RawValue>>,
+    /// How the payload is shown: `json`, `text` or `base64`; none where a list leaves it out.
+    #[serde(default)]
+    pub payload_encoding: Option<String>,
     /// The headers of its request.
     #[serde(default)]
     pub headers: Value,

@@ -3,15 +3,22 @@
 
 mod configuration;
 mod delivery;
+mod gateway;
 mod message;
+mod replay;
 mod request;
 
 pub use configuration::{
     Connection, ConnectionInput, Endpoint, EndpointInput, KeyRule, RetryPolicy, Source, SourceInput,
 };
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, Trigger};
+pub use gateway::{
+    ApiKey, ApiKeyInput, AttemptFigures, AuditLine, EndpointFigures, Project, ProjectInput,
+    RequestFigures, SourceFigures, Stats, StepFigures, WaitingFigures,
+};
 pub(crate) use message::NewMessageBody;
 pub use message::{Message, MessageDelivery, MessageRouting, MessageStatus, NewMessage, Target};
+pub use replay::{Replay, ReplayCounts, ReplayFilter, ReplayPlan, ReplayStatus};
 pub use request::{Cause, Claim, Direction, Effect, Freed, Outcome, RequestRecord};
 
 use serde::Deserialize;

@@ -11,6 +11,7 @@ use crate::admission::{Arrival, Policy};
 use crate::cause::Hints;
 use crate::config::Source;
 use crate::delivery::lifecycle::Destination;
+use crate::delivery::order::Ordered;
 use crate::ids::{EndpointId, ProjectId, SourceId};
 use crate::key::SplitError;
 use crate::message::Envelope;
@@ -44,6 +45,8 @@ pub struct Routes {
     pub destinations: Vec<Destination>,
     /// The rules of those connections, where they have some.
     pub rulebooks: Vec<Arc<Rulebook>>,
+    /// Which of the endpoints are ordered, and by what.
+    pub ordered: Vec<Ordered>,
     /// The project's endpoints that take nothing now.
     pub disabled: Arc<BTreeSet<EndpointId>>,
 }

@@ -12,13 +12,15 @@ mod rule;
 mod tests;
 
 pub use inbound::{Asked, Intake, Received, Refused, Routes};
-pub use outbound::{Call, outbound, send_checksum, sent_through};
+pub use outbound::{Call, outbound, send_checksum, sent_in_order, sent_through};
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::claim::{ClaimKey, ClaimKind, Scope};
+use crate::delivery::lifecycle::Destination;
+use crate::delivery::order::{self, Ordered};
 use crate::fingerprint::Fingerprint;
 use crate::key::{self, Body, Checksum};
 use crate::message::Envelope;
@@ -61,6 +63,20 @@ pub fn came_through(
     rulebooks
         .map(|rulebook| rulebook.rule_on(&request, &body, fingerprint))
         .collect()
+}
+
+/// Gives the ordered ones among the destinations of a request that came through a source some time
+/// ago their keys.
+pub fn came_in_order(
+    destinations: &mut [Destination],
+    ordered: &[Ordered],
+    envelope: &Envelope,
+    bytes: &[u8],
+) {
+    let headers = header_lines(envelope);
+    let request = request_of(envelope, &headers, bytes);
+    let body = Body::understand(request.content_type, bytes);
+    order::assign(destinations, ordered, &request, &body);
 }
 
 fn header_lines(envelope: &Envelope) -> Vec<(&str, &[u8])> {

@@ -10,6 +10,7 @@ use crate::admission::{Arrival, OnConflict, OnFailedOriginal, Policy};
 use crate::cause::Hints;
 use crate::claim::{ClaimKey, ClaimKind, Scope, SendTarget};
 use crate::delivery::lifecycle::Destination;
+use crate::delivery::order::{self, Ordered};
 use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::ids::{EndpointId, ProjectId};
 use crate::key::{self, Body, Checksum, KeyPart, Mode, checksum_of_value};
@@ -47,6 +48,8 @@ pub struct Call {
     pub destinations: Vec<Destination>,
     /// The rules of the connections that lead there, where they have some.
     pub rulebooks: Vec<Arc<Rulebook>>,
+    /// Which of the endpoints are ordered, and by what.
+    pub ordered: Vec<Ordered>,
     /// The project's endpoints that take nothing now.
     pub disabled: Arc<BTreeSet<EndpointId>>,
 }
@@ -58,7 +61,7 @@ const ACCEPTED: u16 = 202;
 
 /// The arrival that a call asks for. Headers, delay and the rest play no part in what is "the
 /// same" (S2): only the key, the target, the event's type and the payload do.
-pub fn outbound(call: Call) -> Arrival {
+pub fn outbound(mut call: Call) -> Arrival {
     let body = Body::understand(Some(JSON), &call.payload);
     let fingerprint = fingerprint(call.event_type.as_deref(), &body, &call.payload, &[]);
     let rulings = sent_through(
@@ -66,6 +69,12 @@ pub fn outbound(call: Call) -> Arrival {
         &call.extra_headers,
         (&call.payload, &body),
         fingerprint,
+    );
+    sent_in_order(
+        &mut call.destinations,
+        &call.ordered,
+        &call.extra_headers,
+        (&call.payload, &body),
     );
     drop(body);
     let scope = Scope::Send(call.project_id, call.target.clone());
@@ -118,24 +127,49 @@ pub fn sent_through(
     (payload, body): (&[u8], &Body<'_>),
     fingerprint: Fingerprint,
 ) -> Vec<Ruling> {
+    as_request(headers, payload, |request| {
+        let rulebooks = rulebooks.iter();
+        rulebooks
+            .map(|rulebook| rulebook.rule_on(request, body, fingerprint))
+            .collect()
+    })
+}
+
+/// Gives the ordered ones among the destinations of a send their keys.
+pub fn sent_in_order(
+    destinations: &mut [Destination],
+    ordered: &[Ordered],
+    headers: &[(String, String)],
+    (payload, body): (&[u8], &Body<'_>),
+) {
+    if ordered.is_empty() {
+        return;
+    }
+    as_request(headers, payload, |request| {
+        order::assign(destinations, ordered, request, body);
+    });
+}
+
+/// A send as locations read it.
+fn as_request<T>(
+    headers: &[(String, String)],
+    payload: &[u8],
+    read: impl FnOnce(&key::Request<'_>) -> T,
+) -> T {
     let names: Vec<String> = headers
         .iter()
         .map(|(name, _)| name.to_ascii_lowercase())
         .collect();
     let values = headers.iter().map(|(_, value)| value.as_bytes());
     let headers: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(values).collect();
-    let request = key::Request {
+    read(&key::Request {
         method: "POST",
         path: "",
         query: None,
         headers: &headers,
         content_type: Some(JSON),
         body: payload,
-    };
-    let rulebooks = rulebooks.iter();
-    rulebooks
-        .map(|rulebook| rulebook.rule_on(&request, body, fingerprint))
-        .collect()
+    })
 }
 
 /// What the ledger knows a caller's key by. For look-ups as well: there is no other form (L1).

@@ -10,6 +10,7 @@ use super::{header_lines, look_alike, request_of};
 use crate::admission::Arrival;
 use crate::cause::Hints;
 use crate::claim::ClaimKey;
+use crate::delivery::order;
 use crate::fingerprint::Fingerprint;
 use crate::key::{self, Body, SplitError};
 use crate::location::Split;
@@ -92,6 +93,8 @@ impl Reading<'_> {
             .map(|rulebook| rulebook.rule_on(&request, body, fingerprint))
             .collect();
         keys.extend(keys_of(&rulings));
+        let mut destinations = self.routes.destinations.clone();
+        order::assign(&mut destinations, &self.routes.ordered, &request, body);
         Ok(Arrival {
             project_id: intake.project_id,
             direction: Direction::Inbound,
@@ -104,7 +107,7 @@ impl Reading<'_> {
             fingerprint,
             keys,
             policy: intake.policy,
-            destinations: self.routes.destinations.clone(),
+            destinations,
             rulings,
             disabled: Arc::clone(&self.routes.disabled),
             hints: Arc::clone(&shared.hints),

@@ -343,6 +343,7 @@ fn call(target: SendTarget, payload: &str) -> Call {
         sealed_secret: None,
         destinations: Vec::new(),
         rulebooks: Vec::new(),
+        ordered: Vec::new(),
         disabled: Arc::default(),
     }
 }

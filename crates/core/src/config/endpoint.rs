@@ -3,16 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{EndpointHeader, EventPattern, Making, Record};
+use super::{EndpointAuth, EndpointHeader, EventPattern, Making, Record, Rotation, rotation};
 use crate::ids::{EndpointId, ProjectId};
-use crate::limits::LIVE_SECRETS_MAX;
+use crate::location::Location;
 use crate::retry::RetryPolicy;
 use crate::seal::{Opener, SealError, SealingKey};
 use crate::signature::SigningSecret;
-use crate::time::{Millis, Timestamp};
-
-/// How long a secret signs beside the one that replaced it.
-pub const SECRET_OVERLAP_SECONDS: i64 = 86_400;
+use crate::time::Timestamp;
 
 /// An endpoint with every field checked. Its secrets and the values of its headers are sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +42,13 @@ pub struct Endpoint {
     pub method: String,
     /// Whether the rest of the ingest path and the query go on to the URL.
     pub forward_path: bool,
+    /// How it lets us in, every secret sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<EndpointAuth>,
+    /// Where a request says which others it is delivered in order with; none where deliveries go as
+    /// soon as they can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_by: Option<Location>,
     /// Why nothing is sent; deliveries that are made meanwhile fail at once, with this reason.
     #[serde(default)]
     pub disabled: Option<Disabled>,
@@ -130,26 +134,11 @@ impl Endpoint {
         .collect()
     }
 
-    /// Puts a new secret before the others, which go on signing for a day, so that receivers have
-    /// time to learn it.
-    pub fn rotate_secret(&mut self, secret: &SigningSecret, making: &mut Making<'_>) {
-        let now = making.now;
-        let end = now + Millis::from_seconds(SECRET_OVERLAP_SECONDS);
-        for secret in &mut self.secrets {
-            secret.retired_at = Some(secret.retired_at.map_or(end, |earlier| earlier.min(end)));
-        }
-        self.secrets.retain(|secret| secret.is_live(now));
-        self.secrets.truncate(LIVE_SECRETS_MAX - 1);
-        let sealed = making.seal(&self.id.to_string(), &secret.to_text());
-        self.secrets.insert(
-            0,
-            EndpointSecret {
-                sealed,
-                created_at: now,
-                retired_at: None,
-            },
-        );
-        self.updated_at = now;
+    /// Puts a new secret before the others, which go on signing for a while.
+    pub fn rotate_secret(&mut self, rotation: &Rotation, making: &mut Making<'_>) {
+        let owner = self.id.to_string();
+        rotation::rotate(&mut self.secrets, &owner, rotation, making);
+        self.updated_at = making.now;
     }
 
     /// Takes away what keeps deliveries from being attempted: a pause, and being disabled.
@@ -191,18 +180,13 @@ impl Endpoint {
             "environment": self.environment,
             "method": self.method,
             "forward_path": self.forward_path,
+            "auth": self.auth.as_ref().map(EndpointAuth::public),
+            "ordered_by": self.ordered_by,
             "paused": self.paused,
         });
         match settings {
             Value::Object(settings) => settings,
             other => unreachable!("an object was written, not {other}"),
         }
-    }
-}
-
-impl EndpointSecret {
-    /// Whether it signs at `now`.
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.retired_at.is_none_or(|end| end > now)
     }
 }

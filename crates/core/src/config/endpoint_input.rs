@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::merge::{self, Shape};
 use super::{
-    Endpoint, EventPattern, FieldError, Making, OnUncertain, RateLimit, check, endpoint_headers,
-    read,
+    AuthInput, Endpoint, EventPattern, FieldError, Making, OnUncertain, RateLimit, Rotation,
+    SECRET_OVERLAP_SECONDS, check, endpoint_auth, endpoint_headers, read,
 };
 use crate::address::check_url;
 use crate::ids::EndpointId;
@@ -16,11 +16,13 @@ use crate::limits::{
     CONCURRENCY_DEFAULT, CONCURRENCY_MAX, ENVIRONMENT_CHARS_MAX, TENANT_CHARS_MAX,
     TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN,
 };
+use crate::location::Location;
 use crate::outgoing::dropped_reserved;
 use crate::retry::RetryPolicy;
 use crate::seal::SealingKey;
 use crate::secret::Secret;
 use crate::signature::SigningSecret;
+use crate::time::Millis;
 
 const METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
 const SHAPE: Shape = Shape {
@@ -33,7 +35,7 @@ const SHAPE: Shape = Shape {
         "updated_at",
     ],
     whole: &[],
-    tagged: &[],
+    tagged: &[("auth", "type")],
 };
 
 /// An endpoint as a client writes it.
@@ -64,6 +66,10 @@ pub struct EndpointInput {
     pub method: Option<String>,
     /// Whether the rest of the ingest path and the query go on to the URL.
     pub forward_path: Option<bool>,
+    /// How the endpoint lets us in.
+    pub auth: Option<AuthInput>,
+    /// Where a request says which others it is delivered in order with.
+    pub ordered_by: Option<Location>,
     /// Whether deliveries wait; left out, it stays as it is.
     pub paused: Option<bool>,
     /// A signing secret of the client's own; left out, one is made. Another one than before
@@ -138,7 +144,11 @@ impl EndpointInput {
             return Err(errors);
         }
         if let Some(secret) = &secret {
-            endpoint.rotate_secret(secret, making);
+            let rotation = Rotation {
+                secret: secret.clone(),
+                overlap: Millis::from_seconds(SECRET_OVERLAP_SECONDS),
+            };
+            endpoint.rotate_secret(&rotation, making);
         }
         assert!(
             !endpoint.secrets.is_empty(),
@@ -174,11 +184,19 @@ impl EndpointInput {
             TIMEOUT_SECONDS_DEFAULT,
             TIMEOUT_SECONDS_MAX,
         );
+        let name = check::name(self.name, errors);
+        let url = url(self.url, making, errors);
+        let auth = self.auth.map(|auth| {
+            let before = existing.and_then(|endpoint| endpoint.auth.as_ref());
+            let auth = endpoint_auth::sealed(auth, &id.to_string(), before, making, errors);
+            endpoint_auth::fits(&auth, &url, &headers, errors);
+            auth
+        });
         Endpoint {
             id,
             project: making.project,
-            name: check::name(self.name, errors),
-            url: url(self.url, making, errors),
+            name,
+            url,
             tenant: check::label("/tenant", self.tenant, TENANT_CHARS_MAX, errors),
             event_types,
             warnings,
@@ -200,6 +218,8 @@ impl EndpointInput {
             ),
             method: method(self.method, errors),
             forward_path: self.forward_path.unwrap_or(false),
+            auth,
+            ordered_by: self.ordered_by,
             disabled: existing.and_then(|endpoint| endpoint.disabled.clone()),
             paused: self
                 .paused

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{FieldError, Making, Record, SecretHash, check, read};
+use super::{
+    EndpointSecret, FieldError, Making, Record, Rotation, SecretHash, check, read, rotation,
+};
 use crate::ids::{ApiKeyId, ProjectId};
 use crate::seal::{Opener, SealError, SealingKey};
 use crate::secret::Secret;
@@ -22,6 +24,9 @@ pub struct Project {
     pub name: String,
     /// What signs a send to a bare URL that brings no secret of its own, sealed.
     pub signing_secret_sealed: String,
+    /// Those that it replaced and that sign beside it for a while, sealed, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced_secrets: Vec<EndpointSecret>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -97,11 +102,41 @@ impl Scope {
 }
 
 impl Project {
-    /// What signs a send to a bare URL that brings no secret of its own.
-    pub fn signing_secret(&self, sealing_key: &SealingKey) -> Result<SigningSecret, SealError> {
+    /// What signs a send to a bare URL that brings no secret of its own: the newest first, each with
+    /// when it stops to sign.
+    ///
+    /// # Errors
+    /// Where a secret was sealed with another key.
+    pub fn signing_secrets(
+        &self,
+        sealing_key: &SealingKey,
+    ) -> Result<Vec<(SigningSecret, Option<Timestamp>)>, SealError> {
         let owner = self.id.to_string();
-        let text = Opener::new(sealing_key, &owner).open(&self.signing_secret_sealed)?;
-        SigningSecret::parse(text.expose()).map_err(|_| SealError::Malformed)
+        let opener = Opener::new(sealing_key, &owner);
+        let newest = (&self.signing_secret_sealed, None);
+        let replaced = self.replaced_secrets.iter();
+        let replaced = replaced.map(|secret| (&secret.sealed, secret.retired_at));
+        let all = std::iter::once(newest).chain(replaced);
+        all.map(|(sealed, retired_at)| {
+            let text = opener.open(sealed)?;
+            let secret = SigningSecret::parse(text.expose()).map_err(|_| SealError::Malformed)?;
+            Ok((secret, retired_at))
+        })
+        .collect()
+    }
+
+    /// Puts a new secret before the others, which go on signing for a while.
+    pub fn rotate_secret(&mut self, rotation: &Rotation, making: &mut Making<'_>) {
+        let newest = EndpointSecret {
+            sealed: std::mem::take(&mut self.signing_secret_sealed),
+            created_at: self.created_at,
+            retired_at: None,
+        };
+        let mut secrets = std::mem::take(&mut self.replaced_secrets);
+        secrets.insert(0, newest);
+        rotation::rotate(&mut secrets, &self.id.to_string(), rotation, making);
+        self.signing_secret_sealed = secrets.remove(0).sealed;
+        self.replaced_secrets = secrets;
     }
 
     /// What `GET` shows.
@@ -131,6 +166,7 @@ impl ProjectInput {
                 id,
                 name,
                 signing_secret_sealed,
+                replaced_secrets: Vec::new(),
                 created_at: making.now,
             },
             secret,

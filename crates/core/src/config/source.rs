@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{FormerRule, Record, SealedVerifier, SecretHash, Window};
+use super::{FormerRule, Making, Record, SealedVerifier, SecretHash, Window};
 use crate::admission::{OnConflict, OnFailedOriginal};
 use crate::ids::{GroupId, ProjectId, SourceId};
 use crate::key::KeyRule;
+use crate::limits::LIVE_SECRETS_MAX;
 use crate::location::{Location, Split, WildPath};
 use crate::seal::{Opener, SealError, SealingKey};
 use crate::secret::Secret;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
+use crate::token;
 
 /// A source with every field checked. Its secrets are sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct Source {
     pub verifier: SealedVerifier,
     /// The hash by which an ingest URL finds its source.
     pub token_hash: SecretHash,
+    /// Tokens that were replaced and still lead here for a while.
+    #[serde(default)]
+    pub former_tokens: Vec<FormerToken>,
     /// The token itself, sealed: the URL is shown again, for people copy it from the list.
     pub token_sealed: String,
     /// Where the key is; absent for an unkeyed source.
@@ -76,6 +81,15 @@ pub struct Source {
     pub deleted_at: Option<Timestamp>,
 }
 
+/// A token that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FormerToken {
+    /// Its hash.
+    pub hash: SecretHash,
+    /// From when it leads nowhere.
+    pub until: Timestamp,
+}
+
 /// What a source answers with instead of the usual outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceResponse {
@@ -97,6 +111,28 @@ impl Source {
         Opener::new(sealing_key, &self.id.to_string()).open(&self.token_sealed)
     }
 
+    /// Gives the source another ingest URL; the one before goes on for `overlap`, so that the
+    /// provider can be told. Of many in a row the last few go on.
+    pub fn rotate_token(&mut self, overlap: Millis, making: &mut Making<'_>) {
+        let now = making.now;
+        self.former_tokens.retain(|former| former.until > now);
+        if overlap > Millis::ZERO {
+            let former = FormerToken {
+                hash: self.token_hash,
+                until: now + overlap,
+            };
+            self.former_tokens.insert(0, former);
+            self.former_tokens.truncate(LIVE_SECRETS_MAX - 1);
+        } else {
+            // Whoever wants no overlap wants it of none.
+            self.former_tokens.clear();
+        }
+        let token = token::generate_token(making.draw());
+        self.token_hash = SecretHash(token::token_hash(token.expose()));
+        self.token_sealed = making.seal(&self.id.to_string(), &token);
+        self.updated_at = now;
+    }
+
     /// What `GET` shows. The caller puts the URL together, because only it knows where it listens.
     pub fn public(&self, ingest_url: &str) -> Value {
         let mut shown = self.settings();
@@ -105,6 +141,7 @@ impl Source {
             "id": self.id,
             "project_id": self.project,
             "ingest_url": ingest_url,
+            "former_ingest_urls_until": self.former_tokens.iter().map(|it| it.until).max(),
             "unsigned_locations": self.unsigned_locations,
             "former_rules": former
                 .map(|rule| json!({"key": rule.key, "until": rule.until}))

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Trigger;
-use crate::ids::{AttemptId, DeliveryId, EndpointId, MessageId, ProjectId};
+use crate::ids::{AttemptId, DeliveryId, EndpointId, MessageId, ProjectId, ReplayId};
 use crate::time::Timestamp;
 
 /// How an attempt ended.
@@ -102,4 +102,7 @@ pub struct Attempt {
     pub timing: Timing,
     /// Its lease had been overtaken: the result is recorded and was not applied (O4).
     pub fenced: bool,
+    /// The replay that it belongs to.
+    #[serde(default)]
+    pub replay_id: Option<ReplayId>,
 }

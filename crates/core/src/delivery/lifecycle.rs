@@ -1,8 +1,9 @@
 //! How a delivery moves from state to state. Every move goes through here, on every store.
 
 use super::attempt::{Attempt, AttemptOutcome, Timing};
+use super::order::OrderKey;
 use super::{Budget, Delivery, Lane, Lease, Reason, State, Trigger};
-use crate::ids::{AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId};
+use crate::ids::{AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId, ReplayId};
 use crate::invariants;
 use crate::time::{Millis, Timestamp};
 
@@ -17,6 +18,8 @@ pub struct Destination {
     pub lane: Lane,
     /// Whether the connection's id is appended to the `webhook-id` (O1).
     pub suffix_webhook_id: bool,
+    /// What its deliveries go one after the other with, where the endpoint is ordered.
+    pub order_key: Option<OrderKey>,
 }
 
 /// What an attempt means for its delivery.
@@ -64,6 +67,9 @@ pub enum CommandRefused {
     /// There is nothing left to cancel.
     #[error("the delivery has already ended; there is nothing to cancel")]
     AlreadyEnded,
+    /// Others of its order key are before it.
+    #[error("it waits for an older delivery with the same ordering key; retry or cancel that one")]
+    NotItsTurn,
     /// The message is gone, so there is nothing to attempt with. Only a store can know.
     #[error("the history of the delivery's message was dropped; there is nothing left to send")]
     HistoryDropped,
@@ -112,7 +118,9 @@ impl Delivery {
                 free_attempts: 0,
                 since: due.max(now),
             },
+            replay_id: None,
             created_at: now,
+            order_key: destination.order_key,
         }
     }
 
@@ -191,6 +199,7 @@ impl Delivery {
             duration_ms: 0,
             timing: Timing::default(),
             fenced: false,
+            replay_id: self.replay_id,
         }
     }
 
@@ -253,6 +262,15 @@ impl Delivery {
             (Command::Retry | Command::RetryUndelivered, State::Delivering { .. }) => {
                 return Err(CommandRefused::UnderWay);
             }
+            // What comes after it in its order must not start while the attempt may still run.
+            (Command::Cancel, State::Delivering { .. }) if self.order_key.is_some() => {
+                return Err(CommandRefused::UnderWay);
+            }
+            (Command::Retry | Command::RetryUndelivered, State::Pending { .. })
+                if self.waits_for_turn() =>
+            {
+                return Err(CommandRefused::NotItsTurn);
+            }
             // The attempt that was cancelled may still be running: a second one would overlap it.
             (Command::Retry | Command::RetryUndelivered, State::Cancelled { .. })
                 if now < self.budget.since =>
@@ -310,8 +328,26 @@ impl Delivery {
         }
     }
 
+    /// The delivery started again by a replay, in the lane that replays have to its endpoint (P2,
+    /// P4), whatever has become of it.
+    ///
+    /// # Errors
+    /// While an attempt is under way, or may be.
+    pub fn replayed(&self, replay: ReplayId, now: Timestamp) -> Result<Self, CommandRefused> {
+        let afresh = self.command(Command::Retry, now)?;
+        Ok(Self {
+            lane: self.lane().for_replays().0,
+            trigger: Trigger::Replay,
+            replay_id: Some(replay),
+            ..afresh
+        })
+    }
+
+    /// Whatever starts it again by itself takes it out of a replay, and back to live traffic.
     fn afresh(&self, trigger: Trigger, now: Timestamp) -> Self {
         Self {
+            lane: self.lane().for_live().0,
+            replay_id: None,
             state: State::Pending { due: now },
             trigger,
             budget: Budget {
@@ -339,6 +375,7 @@ mod tests {
             connection_id: None,
             lane: Lane(1),
             suffix_webhook_id: false,
+            order_key: None,
         };
         let start = Timestamp::from_millis(0);
         let (id, message) = (DeliveryId::from_number(1), MessageId::from_number(1));

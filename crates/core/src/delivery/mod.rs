@@ -1,37 +1,20 @@
 //! A message on its way to one endpoint: its states, its attempts, its budget.
 
 pub mod attempt;
+pub mod lane;
 pub mod lifecycle;
+pub mod order;
 pub mod scheduler;
+mod sharing;
 pub mod verdict;
 
 use std::fmt;
 
-use crate::ids::{AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId};
+use crate::ids::{AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId, ReplayId};
 use crate::time::Timestamp;
+use order::OrderKey;
 
-/// What deliveries queue behind: one endpoint, or one host for messages that name a URL. A slow
-/// lane never delays another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lane(pub i64);
-
-impl Lane {
-    /// The lane of an endpoint.
-    pub const fn of_endpoint(endpoint: EndpointId) -> Self {
-        Self(endpoint.number())
-    }
-
-    /// The lane of the URLs on one host. Negative, so that it never meets an endpoint's.
-    pub fn of_host(host: &str) -> Self {
-        // FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv): two hosts that share a lane by
-        // chance only share its turn, so a short and stable hash is enough.
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        for byte in host.bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        Self(-((hash >> 1) as i64).max(1))
-    }
-}
+pub use lane::Lane;
 
 /// Why an attempt was made (D3); receivers see it too (O2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -43,6 +26,8 @@ pub enum Trigger {
     Retry,
     /// A person asked for it.
     Manual,
+    /// A replay: a person asked for it and for many others.
+    Replay,
     /// A duplicate arrived while the original's delivery had failed.
     Redrive,
     /// The outcome of the attempt before is not known: its node ended or froze.
@@ -56,6 +41,7 @@ impl Trigger {
             Self::First => "first",
             Self::Retry => "retry",
             Self::Manual => "manual",
+            Self::Replay => "replay",
             Self::Redrive => "redrive",
             Self::Recovery => "recovery",
         }
@@ -144,7 +130,8 @@ pub struct Lease {
 pub enum State {
     /// It waits for its time.
     Pending {
-        /// The next attempt is made no earlier than this.
+        /// The next attempt is made no earlier than this; never while others of its order key are
+        /// before it.
         due: Timestamp,
     },
     /// An attempt is being made.
@@ -285,8 +272,14 @@ pub struct Delivery {
     pub trigger: Trigger,
     /// From where the retry policy counts.
     pub budget: Budget,
+    /// The replay that it was last sent again by, until something else starts it again.
+    #[serde(default)]
+    pub replay_id: Option<ReplayId>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What it goes one after the other with, where its endpoint is ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_key: Option<OrderKey>,
 }
 
 impl Delivery {
@@ -303,8 +296,9 @@ impl Delivery {
     /// When the next attempt is due, if one is.
     pub const fn next_attempt_at(&self) -> Option<Timestamp> {
         match self.state {
-            State::Pending { due } => Some(due),
-            State::Delivering { .. }
+            State::Pending { due } if due.as_millis() < Timestamp::NEVER.as_millis() => Some(due),
+            State::Pending { .. }
+            | State::Delivering { .. }
             | State::Held { .. }
             | State::Delivered { .. }
             | State::Failed { .. }

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use super::Lane;
+use super::sharing::{Beside, Sharing};
 use crate::time::Millis;
 
 /// The first wait after the store failed; it doubles each time.
@@ -86,6 +87,8 @@ pub struct Scheduler {
     lane_waits: bool,
     /// An attempt ended while the look was under way.
     ended_meanwhile: bool,
+    /// How live traffic and replays to one place share it.
+    sharing: Sharing,
 }
 
 #[derive(Debug)]
@@ -124,6 +127,7 @@ impl Scheduler {
             full: false,
             lane_waits: false,
             ended_meanwhile: false,
+            sharing: Sharing::default(),
         }
     }
 
@@ -151,9 +155,12 @@ impl Scheduler {
         Step::Lease { limit }
     }
 
-    /// How many more a lane may have that has a limit of `limit`. Asked during a look.
+    /// How many more a lane may have to whose place go `limit` at once, live traffic and replays
+    /// together. Asked during a look.
     pub fn capacity(&mut self, lane: Lane, limit: usize) -> usize {
         let room = self.room();
+        let beside = self.lanes.get(&lane.sibling()).map(Load::beside);
+        let limit = self.sharing.limit(lane, limit, beside.unwrap_or_default());
         let load = self.lanes.entry(lane).or_insert(Load {
             in_flight: 0,
             offered: None,
@@ -195,8 +202,8 @@ impl Scheduler {
         self.lanes.retain(|_, load| load.in_flight > 0);
         let mut used_up = self.lanes.values().filter_map(Load::used_up).peekable();
         let missed = self.ended_meanwhile && used_up.peek().is_some();
-        self.lane_waits = used_up.any(|bound| bound == Bound::Share);
-        self.look_now |= missed || leased >= limit;
+        self.lane_waits = used_up.any(|bound| bound == Bound::Share) || self.sharing.held_back();
+        self.look_now |= missed || leased >= limit || self.sharing.comes_as_news();
         let wait = next_due_in.unwrap_or(self.limits.poll_every);
         self.look_at = now + wait.max(DUE_WAIT_MIN).min(self.limits.poll_every);
     }
@@ -242,6 +249,7 @@ impl Scheduler {
         self.look_now = false;
         self.lane_waits = false;
         self.ended_meanwhile = false;
+        self.sharing.begin_look();
         self.lanes.retain(|_, load| load.in_flight > 0);
         for load in self.lanes.values_mut() {
             load.offered = None;
@@ -250,6 +258,14 @@ impl Scheduler {
 }
 
 impl Load {
+    /// What the lane takes of the place that it shares with another.
+    fn beside(&self) -> Beside {
+        Beside {
+            in_flight: self.in_flight,
+            offered: self.offered.as_ref().map_or(0, |offer| offer.left),
+        }
+    }
+
     /// What stopped the lane at the last look, if anything did.
     fn used_up(&self) -> Option<Bound> {
         let offer = self.offered.as_ref()?;

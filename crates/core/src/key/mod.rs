@@ -49,6 +49,7 @@ pub use body::{Body, Fields, Request};
 pub use checksum::{candidates, checksum_of_value};
 pub use coverage::unsigned_locations;
 pub use extract::{Extracted, PART_TEXT_BYTES_MAX, PartText, extract, value_text_at};
+pub(crate) use part::part_at;
 pub use part::{Form, KeyPart, PartType};
 pub use rule::{Content, KeyRule, MissingKey, Mode};
 pub use split::{SplitError, split};

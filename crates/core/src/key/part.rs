@@ -144,7 +144,7 @@ impl<'a> KeyPart<'a> {
 }
 
 /// The value at a location of a request.
-pub(super) fn part_at<'r>(
+pub(crate) fn part_at<'r>(
     location: &Location,
     request: &Request<'r>,
     body: &'r Body<'_>,

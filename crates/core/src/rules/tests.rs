@@ -54,6 +54,7 @@ impl Line {
             connection_id: Some(self.connection.id),
             lane: Lane::of_endpoint(self.connection.endpoint),
             suffix_webhook_id: false,
+            order_key: None,
         }
     }
 

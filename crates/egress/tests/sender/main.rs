@@ -6,6 +6,8 @@ mod exchange;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod pool;
 #[cfg(test)]
 mod support;

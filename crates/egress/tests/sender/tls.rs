@@ -10,15 +10,15 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     Authority::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn certificate(name: &str, authority: &Authority) -> (CertificateDer<'static>, KeyPair) {
+pub fn certificate(name: &str, authority: &Authority) -> (CertificateDer<'static>, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
@@ -53,7 +53,7 @@ async fn serve(acceptor: TlsAcceptor, peer: Peer) {
 }
 
 /// A sender that trusts `authority` and finds every name at `server`.
-fn trusting(authority: &Authority, server: &Server) -> Sender {
+pub fn trusting(authority: &Authority, server: &Server) -> Sender {
     let mut settings = settings(Reach::LoopbackToo);
     settings
         .trust_also(authority.as_ref().der().clone())

@@ -8,6 +8,8 @@ mod endings;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
+mod entry;
+#[cfg(test)]
 mod receiver;
 #[cfg(test)]
 mod world;

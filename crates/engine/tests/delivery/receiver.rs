@@ -29,6 +29,8 @@ pub struct Seen {
 /// What to do with a request.
 pub enum Reply {
     Answer(u16, Vec<(&'static str, &'static str)>),
+    /// Answer with a body.
+    Body(u16, String),
     /// Answer with 200 when the receiver is released.
     Hang,
     /// Close the connection without a word.
@@ -126,6 +128,11 @@ impl Inner {
         self.count.send_replace(count);
         match (self.reply)(count) {
             Reply::Answer(status, headers) => Ok(answer(status, &headers)),
+            Reply::Body(status, body) => {
+                let mut answer = answer(status, &[]);
+                *answer.body_mut() = Full::new(body.into());
+                Ok(answer)
+            }
             Reply::Cut => Err("cut".to_owned()),
             Reply::Hang => {
                 self.released.cancelled().await;

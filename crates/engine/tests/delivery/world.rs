@@ -289,6 +289,7 @@ impl Event {
                 connection_id: None,
                 lane: Lane::of_endpoint(endpoint),
                 suffix_webhook_id: false,
+                order_key: None,
             }],
             ..Self::new()
         }
@@ -303,6 +304,7 @@ impl Event {
                 connection_id: None,
                 lane: Lane::of_host("127.0.0.1"),
                 suffix_webhook_id: false,
+                order_key: None,
             }],
             target: Some(DirectTarget { url, sealed_secret }),
             ..Self::new()
@@ -338,7 +340,7 @@ impl Directory for TestDirectory {
         None
     }
 
-    fn project_secret(&self, project: ProjectId) -> Option<Arc<[SigningSecret]>> {
+    fn project_secrets(&self, project: ProjectId, _: Timestamp) -> Option<Arc<[SigningSecret]>> {
         assert!(
             !self.panic_once.swap(false, Ordering::SeqCst),
             "a planted panic"

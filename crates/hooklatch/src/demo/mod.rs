@@ -282,7 +282,10 @@ fn invitation(world: &World) -> String {
     let (url, key) = (world.gateway.url(), &world.gateway.api_key);
     let (endpoint, shop) = (&world.endpoint.id, &world.receiver.url);
     format!(
-        "\nThe gateway stays up until Ctrl-C (its shop is {shop}). Try:\n\n\
+        "\nThe gateway stays up until Ctrl-C (its shop is {shop}).\n\n\
+         Look at all of it:  {url}/requests?outcome=duplicate\n\
+         Sign in with:       {key}\n\n\
+         Or by the API:\n\n\
          export KEY={key}\n\
          # why the duplicates came\n\
          curl -s -H \"Authorization: Bearer $KEY\" '{url}/v1/requests?outcome=duplicate&limit=3'\n\

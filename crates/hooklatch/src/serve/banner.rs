@@ -34,12 +34,21 @@ pub(crate) fn text(settings: &Settings, address: SocketAddr, first_key: Option<&
 
 fn about(lines: &mut Vec<(&'static str, String)>, settings: &Settings, address: SocketAddr) {
     lines.push(("listening", format!("http://{address}")));
+    lines.push(("dashboard", format!("{}/", dashboard(settings, address))));
     lines.push(("data", settings.place.to_string()));
     if let Some(url) = &settings.public_url {
         lines.push(("public", url.clone()));
     }
     if settings.dev {
         lines.push(("dev", "endpoints on this machine are allowed".to_owned()));
+    }
+}
+
+/// Where a browser finds the dashboard.
+fn dashboard(settings: &Settings, address: SocketAddr) -> String {
+    match &settings.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{address}"),
     }
 }
 
@@ -74,6 +83,10 @@ mod tests {
         let shown = text(&settings, address, Some(&key));
         assert!(
             shown.contains("  listening http://127.0.0.1:1\n"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("  dashboard http://127.0.0.1:1/\n"),
             "{shown}"
         );
         assert!(shown.contains("  API key   hl_new\n"), "{shown}");

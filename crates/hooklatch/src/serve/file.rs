@@ -23,6 +23,7 @@ pub(crate) struct FileSettings {
     pub log_format: Option<LogFormat>,
     pub drain_seconds: Option<u64>,
     pub history_days: Option<u32>,
+    pub api_rate_per_second: Option<u32>,
     pub api_key: Option<Secret>,
     pub encryption_key: Option<Secret>,
 }

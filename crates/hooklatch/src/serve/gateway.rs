@@ -9,7 +9,7 @@ use hooklatch_core::address::Reach;
 use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
 use hooklatch_egress::{Sender, SenderSettings};
-use hooklatch_engine::{Drained, Engine, EngineHandle, Transformer};
+use hooklatch_engine::{Drained, Engine, EngineHandle, Transformer, replays};
 use hooklatch_server::bootstrap::bootstrap;
 use hooklatch_server::directory::Directory;
 use hooklatch_server::serve::{Limits, serve};
@@ -36,6 +36,7 @@ pub(crate) struct Gateway {
     engine: EngineHandle,
     http: JoinHandle<()>,
     following: JoinHandle<()>,
+    replays: JoinHandle<()>,
     stop: CancellationToken,
     address: SocketAddr,
     first_key: Option<Secret>,
@@ -76,6 +77,9 @@ impl Gateway {
             server_settings(settings, reach),
             transformer,
         );
+        let changed = Arc::clone(app.replays_changed());
+        let replays = replays::run(Arc::clone(&store), changed, stop.child_token());
+        let replays = tokio::spawn(replays);
         let limits = Limits {
             drain: settings.drain,
             ..Limits::default()
@@ -86,6 +90,7 @@ impl Gateway {
             engine,
             http,
             following,
+            replays,
             stop,
             address,
             first_key,
@@ -118,8 +123,9 @@ impl Gateway {
             }
         };
         let ((), drained) = tokio::join!(http, self.engine.drain(drain));
-        // It ends at once; a panic of it has been logged.
+        // Both end at once; a panic of theirs has been logged.
         let _ = self.following.await;
+        let _ = self.replays.await;
         match drained {
             Drained::Complete => {}
             Drained::CutShort { attempts } => tracing::warn!(
@@ -222,6 +228,7 @@ fn server_settings(settings: &Settings, reach: Reach) -> ServerSettings {
     ServerSettings {
         public_url: settings.public_url.clone(),
         reach,
+        api_rate: settings.api_rate,
         ..ServerSettings::default()
     }
 }

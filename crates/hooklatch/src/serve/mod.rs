@@ -6,6 +6,7 @@ mod gateway;
 pub(crate) mod keyfile;
 mod logs;
 pub(crate) mod place;
+pub(crate) mod rate;
 pub(crate) mod settings;
 
 use crate::cli::{Cli, ServeArgs};

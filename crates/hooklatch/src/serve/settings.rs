@@ -11,10 +11,12 @@ use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
 use hooklatch_core::time::Millis;
 use hooklatch_core::token::check_api_key;
+use hooklatch_server::api::Rate;
 use serde::Deserialize;
 
 use super::file::{FileError, FileSettings};
 use super::place::{Place, PlaceError, Wish};
+use super::rate::rate;
 use crate::cli::ServeArgs;
 use crate::connect::API_KEY_VARIABLE;
 
@@ -50,6 +52,8 @@ pub(crate) struct Settings {
     pub drain: Duration,
     /// For how long a shared store keeps history; none for ever.
     pub history: Option<Millis>,
+    /// Calls of the API that each key may make.
+    pub api_rate: Option<Rate>,
     pub api_key: Option<Secret>,
     pub encryption_key: Option<SealingKey>,
 }
@@ -105,6 +109,8 @@ impl Settings {
         let listen = arguments.listen.or(file.listen);
         let history = arguments.history_days.or(file.history_days);
         let drain = arguments.drain_seconds.or(file.drain_seconds);
+        let api_rate = arguments.rate.api_rate_per_second;
+        let api_rate = rate(api_rate.or(file.api_rate_per_second))?;
         Ok(Self {
             listen: address(listen.as_deref().unwrap_or(LISTEN))?,
             dev: arguments.dev.or(file.dev).unwrap_or(false),
@@ -117,6 +123,7 @@ impl Settings {
             log_format: arguments.log_format.or(file.log_format).unwrap_or_default(),
             history: history.map(|days| kept(days, &place)).transpose()?,
             place,
+            api_rate,
             drain: drain.map_or(Ok(DRAIN), drain_time)?,
             api_key: api_key.map(checked_api_key).transpose()?,
             encryption_key: encryption_key.map(sealing_key).transpose()?,

@@ -8,13 +8,18 @@
 
 mod bad_http;
 mod bad_input;
+mod claims;
 mod copy;
 mod database;
 mod deleted;
 mod full_disk;
 mod kill;
+mod order;
 mod process;
 mod real_input;
+mod remote;
+mod replays;
 mod rules;
 mod support;
 mod tour;
+mod vectors;

@@ -137,7 +137,8 @@ impl Rules {
         let event_type = event_type.unwrap_or_default();
         let payload = fingerprint(None, body, request.body, &self.fingerprint_exclude);
         let fingerprint = Fingerprint::from_bytes(*payload.as_bytes());
-        let metadata = Metadata::new(&self.source, &event_type, Some(now));
+        let received_at_ms = timestamp(now).as_millis();
+        let metadata = Metadata::new(&self.source, &event_type, Some(received_at_ms));
         let mut delivery = Delivery::new(key, fingerprint).with_metadata(metadata);
         delivery.reason = self.reason(&parts.headers);
         Arrived::Keyed(delivery)

@@ -31,6 +31,7 @@ pub mod response;
 mod service;
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use hooklatch_core::field::FieldError;
 use hooklatch_core::key::{KeyRule, MissingKey, Mode};
@@ -38,12 +39,13 @@ use hooklatch_core::limits::BODY_BYTES_DEFAULT;
 use hooklatch_core::location::{Location, WildPath};
 use hooklatch_core::provider::{self, KeyMode, Preset};
 use hooklatch_core::verify::{Verifier, VerifierSpec};
+use http::request::Parts;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-use crate::kit::Receiver;
+use crate::kit::{Delivery, Receiver};
 use crate::run::Settings;
-use answer::Policy;
+use answer::{Policy, Settled};
+use intake::Arrived;
 
 pub use service::ReceiverService;
 
@@ -76,6 +78,27 @@ pub enum RulesError {
 }
 
 impl Rules {
+    /// Which delivery a request is, or how it is refused: for a handler that runs the event in its
+    /// own transaction (`begin_in`), where the layer cannot. Verifies the signature first.
+    ///
+    /// # Errors
+    /// What to [`answer`](answer::answer) where it is not from whom it says, or cannot be told
+    /// apart from others. Under [`Keyless::Unprotected`](answer::Keyless::Unprotected) such a
+    /// request is refused too: there is no key to claim.
+    pub fn delivery(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<Delivery, Settled> {
+        match self.read(parts, body, now) {
+            Arrived::Keyed(delivery) => Ok(delivery),
+            Arrived::Unverified(_) => Err(Settled::Unverified),
+            Arrived::Unprotected | Arrived::NoKey => Err(Settled::NoKey),
+            Arrived::BadKey(_) => Err(Settled::BadKey),
+        }
+    }
+
     /// The rules of a known provider, with the secrets that are live at present.
     ///
     /// # Errors

@@ -140,7 +140,7 @@ mod tests {
             fingerprint: Fingerprint::from_bytes([3; 32]),
             attempt: 4,
             state,
-            metadata: Metadata::stored("stripe", "charge.succeeded", Some(5)),
+            metadata: Metadata::new("stripe", "charge.succeeded", Some(5)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::client::{Client, Written};
 use super::codec::{self, ResultPlace};
 use crate::claim::{Claim, Claimed, Completion, Held, Hold, Saved, Sighting};
 use crate::key::ScopeKey;
-use crate::machine::{Change, Moment, holds};
+use crate::machine::{self, Change, Moment, holds};
 use crate::record::{Record, State};
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
 use crate::table::{self, Table, process_now_ms};
@@ -76,6 +76,22 @@ impl MemcachedStore {
                 self.client.cas(&name, expiry, &bytes, unique).await
             }
         }
+    }
+
+    /// Most events are new: adding says so without looking first. Nothing where there is a record,
+    /// which an earlier call with this token may have added.
+    async fn first(&self, claim: &Claim) -> Result<Option<Claimed>, Error> {
+        let now_ms = process_now_ms();
+        let at = Moment {
+            now_ms,
+            next_fence: now_ms * 1_000,
+        };
+        let change = machine::claim(None, claim, at);
+        let Some(record) = change.write else {
+            return Ok(None);
+        };
+        let written = self.store(&claim.key, &record, None).await?;
+        Ok((written == Written::Stored).then_some(change.answer))
     }
 
     async fn changed<T>(
@@ -151,7 +167,11 @@ impl Table for MemcachedStore {
 
 impl Store for MemcachedStore {
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
-        table::claim(self, claim).await
+        match self.first(claim).await {
+            Ok(Some(claimed)) => Ok(claimed),
+            Ok(None) => table::claim(self, claim).await,
+            Err(error) => Err(StoreError::new("claim", error)),
+        }
     }
 
     async fn complete(

@@ -13,7 +13,7 @@ use crate::machine::{self, Moment};
 use crate::raw::sql;
 use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
-use crate::token::Token;
+use crate::token;
 
 /// How often a claim that lost a race looks again.
 const ROUNDS_MAX: usize = 8;
@@ -249,7 +249,7 @@ impl Store for MysqlStore {
         let arguments = vec![
             cut(error, ERROR_BYTES_MAX).into(),
             micros(retry_after, LEASE_MAX),
-            Token::random().as_bytes().as_slice().into(),
+            token::random().as_bytes().as_slice().into(),
             held.key.as_bytes().as_slice().into(),
             held.token.as_bytes().as_slice().into(),
         ];

@@ -13,6 +13,6 @@ mod store;
 mod transaction;
 
 pub use store::{ClaimDurability, PostgresStore};
-pub use transaction::{BeginError, begin_in, once_by_constraint};
+pub use transaction::{BeginError, ClaimTransaction, begin_in, once_by_constraint};
 
 pub use crate::pg_sql::SCHEMA;

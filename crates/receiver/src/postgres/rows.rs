@@ -3,7 +3,6 @@
 use tokio_postgres::Row;
 
 use crate::claim::{Claim, Grant, Intent};
-use crate::pg_sql::LOOKUP;
 use crate::raw::{RawGrant, RawRecord};
 use crate::record::Record;
 use crate::token::Token;
@@ -73,15 +72,4 @@ impl<'a> Arguments<'a> {
             received_at_ms: claim.metadata.received_at_ms(),
         }
     }
-}
-
-/// The record under a key, read by whatever runs statements.
-pub(super) async fn read(
-    client: &impl tokio_postgres::GenericClient,
-    key: &[u8],
-) -> Result<Read, Error> {
-    let rows = client
-        .query_typed(LOOKUP, &[(&key, tokio_postgres::types::Type::BYTEA)])
-        .await?;
-    record(rows.into_iter().next())
 }

@@ -14,7 +14,7 @@ use crate::pg_sql::{CLAIM, LOOKUP};
 use crate::raw::sql;
 use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
-use crate::token::Token;
+use crate::token;
 
 /// How often a claim that lost a race looks again.
 const ROUNDS_MAX: usize = 3;
@@ -257,7 +257,7 @@ impl Store for PostgresStore {
         error: &str,
     ) -> Result<Hold, StoreError> {
         let (key, token): (&[u8], &[u8]) = (held.key.as_bytes(), held.token.as_bytes());
-        let successor = Token::random();
+        let successor = token::random();
         let successor: &[u8] = successor.as_bytes();
         let after_ms = sql(millis(retry_after, LEASE_MAX));
         let error = cut(error, ERROR_BYTES_MAX);

@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Transaction};
 
 use super::rows::{self, Arguments};
 use crate::claim::{Claim, Claimed};
 use crate::limits::{RESULT_BYTES_MAX, RETENTION_MAX, millis};
 use crate::machine::{self, Moment};
-use crate::pg_sql::{CLAIM_IN, RESULT_IN};
+use crate::pg_sql::{CLAIM_IN, LOOKUP, RESULT_IN};
 use crate::raw::sql;
 use crate::run::{Begun, InTx, Once, Run};
 
@@ -26,6 +26,52 @@ pub enum BeginError {
     /// The server did not answer, or not as it should.
     #[error("the store is unavailable; nothing was run, repeating is safe")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An argument of a statement, and its type.
+type Argument<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A transaction that an event can be run in: of `tokio-postgres`, or of `deadpool-postgres`, whose
+/// connections keep statements prepared, which saves most of what a claim costs the server.
+pub trait ClaimTransaction: sealed::Rows {}
+
+impl ClaimTransaction for Transaction<'_> {}
+impl ClaimTransaction for deadpool_postgres::Transaction<'_> {}
+
+mod sealed {
+    use super::{Argument, Row};
+
+    /// Runs a statement of ours.
+    pub trait Rows: Sync {
+        fn rows(
+            &self,
+            statement: &'static str,
+            arguments: &[Argument<'_>],
+        ) -> impl Future<Output = Result<Vec<Row>, tokio_postgres::Error>> + Send;
+    }
+}
+
+impl sealed::Rows for Transaction<'_> {
+    async fn rows(
+        &self,
+        statement: &'static str,
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.query_typed(statement, arguments).await
+    }
+}
+
+impl sealed::Rows for deadpool_postgres::Transaction<'_> {
+    async fn rows(
+        &self,
+        statement: &'static str,
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let types: Vec<Type> = arguments.iter().map(|(_, kind)| kind.clone()).collect();
+        let prepared = self.prepare_typed_cached(statement, &types).await?;
+        let values: Vec<&(dyn ToSql + Sync)> = arguments.iter().map(|(value, _)| *value).collect();
+        self.query(&prepared, &values).await
+    }
 }
 
 /// Begins to run an event in the caller's transaction.
@@ -78,11 +124,11 @@ pub enum BeginError {
 ///
 /// # Errors
 /// A collision, to be repeated; or a server that does not answer.
-pub async fn begin_in<'t, 'c>(
-    tx: &'t mut Transaction<'c>,
+pub async fn begin_in<'t, T: ClaimTransaction>(
+    tx: &'t mut T,
     claim: &Claim,
     wait: Duration,
-) -> Result<Begun<InTx<'t, Transaction<'c>>>, BeginError> {
+) -> Result<Begun<InTx<'t, T>>, BeginError> {
     let row = match upsert(tx, claim, wait).await {
         Ok(row) => row,
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
@@ -94,8 +140,8 @@ pub async fn begin_in<'t, 'c>(
         let grant = rows::grant(&row, claim.token).map_err(BeginError::Unavailable)?;
         return Ok(Begun::Run(Run::new(claim.key, grant, InTx { tx })));
     }
-    let read = rows::read(&*tx, claim.key.as_bytes()).await;
-    let Some((prior, now_ms)) = read.map_err(BeginError::Unavailable)? else {
+    let read = read(tx, claim).await.map_err(BeginError::Unavailable)?;
+    let Some((prior, now_ms)) = read else {
         return Err(BeginError::Unavailable(
             "the record was swept at this moment".into(),
         ));
@@ -117,32 +163,36 @@ pub async fn begin_in<'t, 'c>(
 }
 
 async fn upsert(
-    tx: &Transaction<'_>,
+    tx: &impl ClaimTransaction,
     claim: &Claim,
     wait: Duration,
-) -> Result<Option<tokio_postgres::Row>, tokio_postgres::Error> {
+) -> Result<Option<Row>, tokio_postgres::Error> {
     let arguments = Arguments::of(claim);
     let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
     // Zero would mean to wait for ever.
     let wait = format!("{}ms", wait.as_millis().clamp(1, 3_600_000));
-    let rows = tx
-        .query_typed(
-            CLAIM_IN,
-            &[
-                (&arguments.key, Type::BYTEA),
-                (&arguments.token, Type::BYTEA),
-                (&arguments.fingerprint, Type::BYTEA),
-                (&retention_ms, Type::INT8),
-                (&arguments.attempts_max, Type::INT4),
-                (&arguments.replay, Type::BOOL),
-                (&arguments.provider, Type::TEXT),
-                (&arguments.event_type, Type::TEXT),
-                (&arguments.received_at_ms, Type::INT8),
-                (&wait, Type::TEXT),
-            ],
-        )
-        .await?;
-    Ok(rows.into_iter().next())
+    let arguments: [Argument<'_>; 10] = [
+        (&arguments.key, Type::BYTEA),
+        (&arguments.token, Type::BYTEA),
+        (&arguments.fingerprint, Type::BYTEA),
+        (&retention_ms, Type::INT8),
+        (&arguments.attempts_max, Type::INT4),
+        (&arguments.replay, Type::BOOL),
+        (&arguments.provider, Type::TEXT),
+        (&arguments.event_type, Type::TEXT),
+        (&arguments.received_at_ms, Type::INT8),
+        (&wait, Type::TEXT),
+    ];
+    Ok(tx.rows(CLAIM_IN, &arguments).await?.into_iter().next())
+}
+
+async fn read(
+    tx: &impl ClaimTransaction,
+    claim: &Claim,
+) -> Result<rows::Read, Box<dyn std::error::Error + Send + Sync>> {
+    let key: &[u8] = claim.key.as_bytes();
+    let found = tx.rows(LOOKUP, &[(&key, Type::BYTEA)]).await?;
+    rows::record(found.into_iter().next())
 }
 
 fn sort(error: tokio_postgres::Error) -> BeginError {
@@ -154,7 +204,7 @@ fn sort(error: tokio_postgres::Error) -> BeginError {
     }
 }
 
-impl Run<InTx<'_, Transaction<'_>>> {
+impl<T: ClaimTransaction> Run<InTx<'_, T>> {
     /// Writes what the event gave; the caller's commit makes it true. A result of more than
     /// [`RESULT_BYTES_MAX`] is not kept.
     ///
@@ -168,13 +218,13 @@ impl Run<InTx<'_, Transaction<'_>>> {
         let held = self.held();
         let kept = (result.len() <= RESULT_BYTES_MAX).then_some(result);
         let (key, token): (&[u8], &[u8]) = (held.key.as_bytes(), held.token.as_bytes());
-        let arguments: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+        let arguments: [Argument<'_>; 3] = [
             (&key, Type::BYTEA),
             (&token, Type::BYTEA),
             (&kept, Type::BYTEA),
         ];
         let tx = &*self.mode_mut().tx;
-        tx.query_typed(RESULT_IN, &arguments).await?;
+        tx.rows(RESULT_IN, &arguments).await?;
         Ok(())
     }
 }

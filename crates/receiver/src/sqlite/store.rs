@@ -14,7 +14,7 @@ use crate::raw::sql;
 use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
 use crate::table::process_now_ms;
-use crate::token::Token;
+use crate::token;
 
 /// How long to wait for another process that writes.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ impl Store for SqliteStore {
         retry_after: Duration,
         error: &str,
     ) -> Result<Hold, StoreError> {
-        let (held, error, successor) = (*held, error.to_owned(), Token::random());
+        let (held, error, successor) = (*held, error.to_owned(), token::random());
         let decide = move |prior: Option<&Record>, at: Moment| {
             machine::release(
                 prior,

@@ -10,6 +10,7 @@ pub struct File {
     pub signatures: Vec<Signature>,
     pub machine: Vec<Vector>,
     pub machine_more: Vec<Vector>,
+    pub answers: Vec<Answer>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +41,21 @@ pub struct Signature {
     pub body: String,
     pub now_seconds: i64,
     pub valid: bool,
+}
+
+/// What is answered when a store says this to the end of a run, in webhook mode.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub id: String,
+    pub name: String,
+    pub handler_status: u16,
+    pub renew: Option<String>,
+    pub complete: Option<String>,
+    pub release: Option<String>,
+    pub fail: Option<String>,
+    pub status: u16,
+    pub receipt: Option<String>,
 }
 
 #[derive(Deserialize, Clone)]

@@ -11,7 +11,7 @@ use hooklatch_receiver::key::ScopeKey;
 use hooklatch_receiver::machine::{self, Change, Moment};
 use hooklatch_receiver::record::{Record, State};
 use hooklatch_receiver::store::{Clock, Effect, Memory, Promise, Store, StoreError};
-use hooklatch_receiver::token::Token;
+use hooklatch_receiver::token::{self, Token};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +174,7 @@ impl Store for Mutant {
         let successor = if self.is(Mutation::CounterAsToken) {
             self.counter(&held.key)
         } else {
-            Token::random()
+            token::random()
         };
         Ok(self.apply(&held.key, |prior, at| {
             machine::release(prior, &held.token, successor, retry_after, error, at.now_ms)

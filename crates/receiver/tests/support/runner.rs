@@ -10,7 +10,7 @@ use hooklatch_receiver::claim::{
 };
 use hooklatch_receiver::key::{Fingerprint, ScopeKey};
 use hooklatch_receiver::store::{Store, StoreError};
-use hooklatch_receiver::token::Token;
+use hooklatch_receiver::token::{self, Token};
 
 use super::file::{Counts, Expect, Operation, Vector, file};
 
@@ -78,7 +78,7 @@ async fn run_vector<S: Store>(bench: Bench<S>, vector: Vector) -> Result<(), Str
 }
 
 fn rand_salt() -> String {
-    Token::random().to_hex()
+    token::random().to_hex()
 }
 
 struct Run<'a, S> {
@@ -111,7 +111,7 @@ impl<S: Store> Run<'_, S> {
         Claim {
             key: self.key(key),
             fingerprint: Fingerprint::of(fingerprint.as_bytes()),
-            token: Token::random(),
+            token: token::random(),
             lease: Duration::from_millis(lease_ms),
             attempts_max: 8,
             retention: Duration::from_secs(86_400),

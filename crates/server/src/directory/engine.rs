@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use hooklatch_core::config::{Disabled, Endpoint};
+use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::ids::{ConnectionId, EndpointId, ProjectId};
 use hooklatch_core::seal::Opener;
 use hooklatch_core::signature::SigningSecret;
+use hooklatch_core::time::Timestamp;
 use hooklatch_engine::{ReadyEndpoint, Saving};
 
 use super::{Change, Directory, Document};
@@ -20,14 +22,18 @@ impl hooklatch_engine::Directory for Directory {
         self.snapshot().script(connection)
     }
 
-    fn project_secret(&self, project: ProjectId) -> Option<Arc<[SigningSecret]>> {
-        self.snapshot().project_secrets(project).cloned()
+    fn project_secrets(&self, project: ProjectId, now: Timestamp) -> Option<Arc<[SigningSecret]>> {
+        self.snapshot().project_secrets(project, now)
     }
 
     fn open_secret(&self, project: ProjectId, sealed: &str) -> Option<SigningSecret> {
         let owner = project.to_string();
         let text = Opener::new(self.sealing_key(), &owner).open(sealed).ok()?;
         SigningSecret::parse(text.expose()).ok()
+    }
+
+    fn attempted(&self, attempt: &Attempt) {
+        self.metrics().attempted(attempt);
     }
 
     fn disable_endpoint(&self, id: EndpointId, reason: String) -> Saving<'_> {

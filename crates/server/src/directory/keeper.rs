@@ -14,7 +14,8 @@ use hooklatch_store::{Expected, Saved, Store, StoreError};
 use http::StatusCode;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Document, Snapshot, SnapshotError, name_taken};
+use super::{Document, Snapshot, SnapshotError, audit, name_taken};
+use crate::api::{acting, actor};
 use crate::problem::Problem;
 
 /// What is stored, and what requests see of it.
@@ -80,10 +81,11 @@ impl Keeper {
         documents: Vec<Document>,
     ) -> Result<(Turn, Stored), Problem> {
         let keeper = Arc::clone(self);
-        let task = tokio::spawn(async move {
+        let kept = acting(actor(), async move {
             let stored = keeper.keep(&before, documents).await;
             (turn, stored)
         });
+        let task = tokio::spawn(kept);
         let (turn, stored) = task.await.map_err(|error| {
             tracing::error!(%error, "a change of the configuration ended early");
             Problem::internal()
@@ -118,7 +120,9 @@ impl Keeper {
     async fn save(&self, before: &Snapshot, document: &Document) -> Result<i64, Problem> {
         let revision = before.revision(document.place());
         let expected = revision.map_or(Expected::Nothing, Expected::Revision);
-        match self.store.save(document.record(), expected).await? {
+        let line = audit::line(before, document, self.store.now(), &self.sealing_key);
+        let saved = self.store.save_audited(document.record(), expected, line);
+        match saved.await? {
             Saved::Done { revision } => Ok(revision),
             Saved::NameTaken => Err(name_taken(document)),
             Saved::Stale => Err(Problem::unavailable(

@@ -5,11 +5,14 @@
 //! loaded anew and the change is decided once more. What other nodes store is followed beside all
 //! this.
 
+mod audit;
 mod document;
 mod engine;
 mod error;
 mod follow;
 mod keeper;
+mod ordered;
+mod secrets;
 mod snapshot;
 
 use std::sync::Arc;
@@ -25,6 +28,7 @@ pub use document::Document;
 pub use error::SnapshotError;
 pub use snapshot::{Gate, ReadySource, Snapshot};
 
+use crate::metrics::Metrics;
 use crate::problem::Problem;
 use keeper::{Keeper, Stored};
 
@@ -32,6 +36,7 @@ use keeper::{Keeper, Stored};
 pub struct Directory {
     keeper: Arc<Keeper>,
     reach: Reach,
+    metrics: Metrics,
 }
 
 /// Why the configuration cannot be opened.
@@ -83,6 +88,7 @@ impl Directory {
         Ok(Arc::new(Self {
             keeper: Keeper::new(store, sealing_key, snapshot),
             reach,
+            metrics: Metrics::default(),
         }))
     }
 
@@ -94,6 +100,12 @@ impl Directory {
     /// What secrets are sealed with.
     pub fn sealing_key(&self) -> &SealingKey {
         &self.keeper.sealing_key
+    }
+
+    /// What this process has done, counted. It is kept here because the engine knows nothing else
+    /// of the server.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How far endpoints may reach.
@@ -142,11 +154,10 @@ impl Directory {
 
     /// Lets what waits for an endpoint learn at once how the endpoint stands now.
     pub async fn hasten(&self, endpoint: EndpointId) -> Result<(), Problem> {
-        Ok(self
-            .keeper
-            .store
-            .hasten(Lane::of_endpoint(endpoint))
-            .await?)
+        let live = Lane::of_endpoint(endpoint);
+        let store = &self.keeper.store;
+        store.hasten(live).await?;
+        Ok(store.hasten(live.for_replays()).await?)
     }
 }
 

@@ -4,6 +4,8 @@
 //! on the path of an arrival waits for a change of the configuration. What is costly to prepare,
 //! opened secrets above all, is carried over from one snapshot to the next.
 
+mod known;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -16,9 +18,11 @@ use hooklatch_core::routing::{Audience, Route, route_event, route_source};
 use hooklatch_core::rules::Rulebook;
 use hooklatch_core::seal::{SealError, SealingKey};
 use hooklatch_core::signature::SigningSecret;
+use hooklatch_core::time::Timestamp;
 use hooklatch_engine::ReadyEndpoint;
 use hooklatch_store::ConfigKind;
 
+use super::secrets::ProjectSecrets;
 use super::{Document, SnapshotError};
 
 /// A source and what takes its requests in.
@@ -37,6 +41,8 @@ pub struct Gate {
     pub ready: Arc<ReadySource>,
     /// Where its messages go now.
     pub routes: Arc<Routes>,
+    /// From when the URL leads nowhere, where it was replaced.
+    pub until: Option<Timestamp>,
 }
 
 /// The configuration at one moment.
@@ -44,7 +50,7 @@ pub struct Gate {
 pub struct Snapshot {
     revisions: HashMap<(ConfigKind, i64), i64>,
     projects: BTreeMap<ProjectId, Arc<Project>>,
-    project_secrets: BTreeMap<ProjectId, Arc<[SigningSecret]>>,
+    project_secrets: BTreeMap<ProjectId, ProjectSecrets>,
     keys: BTreeMap<ApiKeyId, Arc<ApiKey>>,
     keys_by_hash: HashMap<[u8; 32], Arc<ApiKey>>,
     sources: BTreeMap<SourceId, Arc<ReadySource>>,
@@ -101,9 +107,10 @@ impl Snapshot {
     fn put(&mut self, document: Document, sealing_key: &SealingKey) -> Result<(), SnapshotError> {
         match document {
             Document::Project(project) => {
-                let opened = project.signing_secret(sealing_key);
-                let secret = opened.map_err(sealed(&project.id))?;
-                self.project_secrets.insert(project.id, Arc::new([secret]));
+                let opened = project.signing_secrets(sealing_key);
+                let opened = opened.map_err(sealed(&project.id))?;
+                let secrets = ProjectSecrets::of(opened);
+                self.project_secrets.insert(project.id, secrets);
                 self.projects.insert(project.id, Arc::new(project));
             }
             Document::ApiKey(key) => {
@@ -158,7 +165,7 @@ impl Snapshot {
             .sources
             .values()
             .filter(|ready| ready.source.deleted_at.is_none())
-            .map(|ready| (ready.source.token_hash.0, self.gate_of(ready)))
+            .flat_map(|ready| self.gates_of(ready))
             .collect();
     }
 
@@ -178,17 +185,38 @@ impl Snapshot {
             .collect()
     }
 
+    /// One by the source's token, and one by each that was replaced.
+    fn gates_of(&self, ready: &Arc<ReadySource>) -> Vec<([u8; 32], Gate)> {
+        let gate = self.gate_of(ready);
+        let source = &ready.source;
+        let former = source.former_tokens.iter().map(|former| {
+            let until = Some(former.until);
+            (
+                former.hash.0,
+                Gate {
+                    until,
+                    ..gate.clone()
+                },
+            )
+        });
+        let mut gates: Vec<_> = former.collect();
+        gates.push((source.token_hash.0, gate));
+        gates
+    }
+
     fn gate_of(&self, ready: &Arc<ReadySource>) -> Gate {
         let source = &ready.source;
         let destinations = self.source_destinations(source.id);
         let routes = Routes {
             rulebooks: self.rulebooks(&destinations),
+            ordered: self.ordered(&destinations),
             destinations,
             disabled: self.disabled(source.project),
         };
         Gate {
             ready: Arc::clone(ready),
             routes: Arc::new(routes),
+            until: None,
         }
     }
 
@@ -268,9 +296,18 @@ impl Snapshot {
         self.projects.values()
     }
 
-    /// What signs the sends of a project to bare URLs.
-    pub fn project_secrets(&self, project: ProjectId) -> Option<&Arc<[SigningSecret]>> {
-        self.project_secrets.get(&project)
+    /// A project.
+    pub fn project(&self, id: ProjectId) -> Option<&Arc<Project>> {
+        self.projects.get(&id)
+    }
+
+    /// What signs the sends of a project to bare URLs at `now`, newest first.
+    pub fn project_secrets(
+        &self,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Option<Arc<[SigningSecret]>> {
+        Some(self.project_secrets.get(&project)?.live(now))
     }
 
     /// Every living API key of a project.
@@ -371,5 +408,6 @@ fn destination(route: Route) -> Destination {
         connection_id: route.connection,
         lane: Lane::of_endpoint(route.endpoint),
         suffix_webhook_id: route.suffix_webhook_id,
+        order_key: None,
     }
 }

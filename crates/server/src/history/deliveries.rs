@@ -14,13 +14,15 @@ use super::parameters::Parameters;
 use super::views::{AttemptRecord, DeliveryRecord};
 use super::{PathText, answer};
 use crate::app::App;
+use crate::audit::{Said, note};
 use crate::caller::Caller;
 use crate::problem::{Kind, Problem};
 
-const TRIGGERS: [Trigger; 5] = [
+const TRIGGERS: [Trigger; 6] = [
     Trigger::First,
     Trigger::Retry,
     Trigger::Manual,
+    Trigger::Replay,
     Trigger::Redrive,
     Trigger::Recovery,
 ];
@@ -70,8 +72,13 @@ pub(crate) async fn retry(
     caller: Caller,
     path: PathText,
     parameters: Parameters,
+    said: Said,
 ) -> Result<Response, Problem> {
-    command(&app, &caller, &path, parameters, Command::Retry).await
+    let id = path.id("delivery")?;
+    parameters.finish()?;
+    let answer = command(&app, &caller, id, Command::Retry).await?;
+    note(&app, &caller, "delivery.retry", id, said).await?;
+    Ok(answer)
 }
 
 pub(crate) async fn cancel(
@@ -79,20 +86,22 @@ pub(crate) async fn cancel(
     caller: Caller,
     path: PathText,
     parameters: Parameters,
+    said: Said,
 ) -> Result<Response, Problem> {
-    command(&app, &caller, &path, parameters, Command::Cancel).await
+    let id = path.id("delivery")?;
+    parameters.finish()?;
+    let answer = command(&app, &caller, id, Command::Cancel).await?;
+    note(&app, &caller, "delivery.cancel", id, said).await?;
+    Ok(answer)
 }
 
 async fn command(
     app: &App,
     caller: &Caller,
-    path: &PathText,
-    parameters: Parameters,
+    id: DeliveryId,
     command: Command,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Manage)?;
-    let id: DeliveryId = path.id("delivery")?;
-    parameters.finish()?;
     match app.store().command(caller.project, id, command).await? {
         Commanded::Done(delivery) => Ok(answer(&DeliveryRecord::of(&delivery))),
         Commanded::Refused(refused) => Err(refusal(refused)),
@@ -103,6 +112,7 @@ async fn command(
 fn refusal(refused: CommandRefused) -> Problem {
     let kind = match refused {
         CommandRefused::UnderWay
+        | CommandRefused::NotItsTurn
         | CommandRefused::AlreadyDelivered
         | CommandRefused::AlreadyEnded => Kind::Conflict,
         CommandRefused::HistoryDropped => Kind::Gone,

@@ -8,7 +8,7 @@ use hooklatch_core::claim;
 use hooklatch_core::config::Scope;
 use hooklatch_core::ids::ProjectId;
 use hooklatch_core::key::Checksum;
-use hooklatch_core::limits::PAGE_MAX;
+use hooklatch_core::limits::{PAGE_MAX, REASON_CHARS_MAX};
 use hooklatch_core::lookup::{Owners, Sought, seek};
 use hooklatch_store::{AuditEntry, ClaimView};
 use serde_json::json;
@@ -20,9 +20,6 @@ use super::{PathText, answer};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::Problem;
-
-/// Characters of the reason that a person gives.
-const REASON_CHARS_MAX: usize = 1_000;
 
 /// What a person asks for who wants a key to be free.
 struct Freeing {

@@ -17,6 +17,8 @@ pub(crate) enum Listed {
     Requests = 2,
     Attempts = 3,
     Deliveries = 4,
+    Replays = 5,
+    Audit = 20,
 }
 
 const VERSION: u8 = 1;

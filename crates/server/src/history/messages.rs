@@ -10,9 +10,11 @@ use hooklatch_store::{MessageFilter, MessageView, Page, RequestFilter, StatusFil
 
 use super::listing::{Listed, list as answer_list, paged};
 use super::parameters::Parameters;
+use super::search::Search;
 use super::views::{Concealments, DeliveryRecord, MessageRecord, Shown};
 use super::{PathText, answer, requests as request_routes, retrying, under};
 use crate::app::App;
+use crate::audit::{Said, note};
 use crate::caller::Caller;
 use crate::problem::Problem;
 
@@ -71,15 +73,16 @@ pub(crate) async fn list(
         time: parameters.time_range(),
     };
     let key = parameters.text("key");
-    if parameters.text("q").is_some() {
-        parameters.refuse("q", "is not available yet; use key, event_type or tenant");
-    }
+    let search = parameters.read("q", Search::read);
     let page = parameters.page(Listed::Messages);
     parameters.finish()?;
     if let Some(key) = key {
         filter.ids = Some(under::messages_under(&app, caller.project, &key).await?);
     }
-    let page = app.store().messages(caller.project, filter, page).await?;
+    let page = match search {
+        None => app.store().messages(caller.project, filter, page).await?,
+        Some(search) => search.messages(&app, caller.project, filter, page).await?,
+    };
     Ok(listed(&app, caller.project, &page))
 }
 
@@ -127,7 +130,7 @@ pub(crate) async fn requests(
     parameters.finish()?;
     let message = found(&app, caller.project, id).await?.message;
     let page = match message.origin {
-        Origin::Released => {
+        Origin::Released | Origin::Replayed | Origin::Copied | Origin::CopiedDerived => {
             let request = app
                 .store()
                 .request(caller.project, message.request_id)
@@ -169,12 +172,14 @@ pub(crate) async fn retry(
     caller: Caller,
     path: PathText,
     parameters: Parameters,
+    said: Said,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Manage)?;
-    let id = path.id("message")?;
+    let id: MessageId = path.id("message")?;
     parameters.finish()?;
     let view = found(&app, caller.project, id).await?;
     let retried = retrying::retry_all(&app, view).await?;
+    note(&app, &caller, "message.retry", id, said).await?;
     Ok(answer(&retried))
 }
 

@@ -21,8 +21,11 @@ mod messages;
 mod parameters;
 mod requests;
 mod retrying;
+mod search;
 mod under;
 pub mod views;
+
+pub use parameters::Parameters;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -32,6 +35,9 @@ use axum::routing::{get, post};
 use http::header;
 use http::request::Parts;
 use serde::Serialize;
+
+pub(crate) use listing::{Listed, list, whole_list};
+pub(crate) use under::messages_under;
 
 use crate::app::App;
 use crate::problem::{Kind, Problem};
@@ -78,7 +84,7 @@ impl FromRequestParts<App> for PathText {
 
 impl PathText {
     /// The id that it spells; 404 where it spells none.
-    fn id<T: std::str::FromStr>(&self, what: &str) -> Result<T, Problem> {
+    pub(crate) fn id<T: std::str::FromStr>(&self, what: &str) -> Result<T, Problem> {
         let id = self.0.parse();
         id.map_err(|_| Problem::not_found(what, &self.0))
     }

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::problem::{FieldProblem, Problem};
 
 /// The parameters of a query that nobody has asked for yet.
-pub(crate) struct Parameters {
+pub struct Parameters {
     given: BTreeMap<String, String>,
     known: Vec<&'static str>,
     errors: Vec<FieldProblem>,
@@ -104,7 +104,7 @@ impl Parameters {
     }
 
     /// `limit` and `cursor` of a list.
-    pub fn page(&mut self, listed: Listed) -> PageRequest {
+    pub(crate) fn page(&mut self, listed: Listed) -> PageRequest {
         let limit = self.limit();
         let below = self.read("cursor", |text| below(listed, text));
         PageRequest { limit, below }
@@ -129,6 +129,9 @@ impl Parameters {
     }
 
     /// Once every parameter is asked for: refuses what is left, and what was wrong.
+    ///
+    /// # Errors
+    /// Where a parameter does not exist or its value cannot be used.
     pub fn finish(mut self) -> Result<(), Problem> {
         let unknown = std::mem::take(&mut self.given);
         for name in unknown.into_keys() {

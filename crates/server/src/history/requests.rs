@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use hooklatch_core::admission::{ReleaseInput, ReleaseRefused};
-use hooklatch_core::arrive::{came_through, sent_through};
+use hooklatch_core::arrive::{came_in_order, came_through, sent_in_order, sent_through};
 use hooklatch_core::cause::Cause;
 use hooklatch_core::claim::{self, SendTarget};
 use hooklatch_core::config::Scope;
@@ -21,6 +21,7 @@ use super::parameters::Parameters;
 use super::views::{Concealments, RequestRecord};
 use super::{PathText, answer, keys};
 use crate::app::App;
+use crate::audit::{Said, note};
 use crate::caller::Caller;
 use crate::problem::{Kind, Problem};
 
@@ -80,20 +81,23 @@ pub(crate) async fn release(
     caller: Caller,
     path: PathText,
     parameters: Parameters,
+    said: Said,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Manage)?;
     let id: RequestId = path.id("request")?;
     parameters.finish()?;
     let view = found(&app, caller.project, id).await?;
-    let destinations = destinations(&app, &view).await?;
-    let rulings = rulings(&app, &view, &destinations).await?;
+    let mut destinations = destinations(&app, &view).await?;
+    let rulings = rulings(&app, &view, &mut destinations).await?;
     let input = ReleaseInput {
         destinations: destinations.into(),
         rulings: rulings.into(),
         now: app.store().now(),
     };
     let outcome = app.store().release(caller.project, id, input).await?;
-    decided(&app, caller.project, id, outcome).await
+    let answer = decided(&app, caller.project, id, outcome).await?;
+    note(&app, &caller, "request.release", id, said).await?;
+    Ok(answer)
 }
 
 pub(crate) async fn discard(
@@ -101,12 +105,15 @@ pub(crate) async fn discard(
     caller: Caller,
     path: PathText,
     parameters: Parameters,
+    said: Said,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Manage)?;
     let id: RequestId = path.id("request")?;
     parameters.finish()?;
     let outcome = app.store().discard(caller.project, id).await?;
-    decided(&app, caller.project, id, outcome).await
+    let answer = decided(&app, caller.project, id, outcome).await?;
+    note(&app, &caller, "request.discard", id, said).await?;
+    Ok(answer)
 }
 
 /// The request as it stands after a person's word on it.
@@ -172,17 +179,22 @@ async fn destinations(app: &App, view: &RequestView) -> Result<Vec<Destination>,
     }
 }
 
-/// What the rules on its way say of a released request, by the payload that it carried.
+/// What the rules on its way say of a released request, by the payload that it carried; it also
+/// says what its deliveries are ordered with.
 async fn rulings(
     app: &App,
     view: &RequestView,
-    destinations: &[Destination],
+    destinations: &mut [Destination],
 ) -> Result<Vec<Ruling>, Problem> {
     let RequestView::Other { request, envelope } = view else {
         return Ok(Vec::new());
     };
-    let rulebooks = app.directory().snapshot().rulebooks(destinations);
-    if rulebooks.is_empty() {
+    let snapshot = app.directory().snapshot();
+    let (rulebooks, ordered) = (
+        snapshot.rulebooks(destinations),
+        snapshot.ordered(destinations),
+    );
+    if rulebooks.is_empty() && ordered.is_empty() {
         return Ok(Vec::new());
     }
     let body = app.store().request_body(request.project_id, request.id);
@@ -191,10 +203,12 @@ async fn rulings(
         .fingerprint
         .unwrap_or(Fingerprint::from_bytes([0; 32]));
     if request.direction == Direction::Inbound {
+        came_in_order(destinations, &ordered, envelope, &body);
         return Ok(came_through(&rulebooks, envelope, &body, fingerprint));
     }
     let headers = added_headers(app, request).await?;
     let read = Body::understand(Some("application/json"), &body);
+    sent_in_order(destinations, &ordered, &headers, (&body, &read));
     Ok(sent_through(
         &rulebooks,
         &headers,
@@ -234,6 +248,7 @@ async fn original_destinations(app: &App, request: &Request) -> Result<Vec<Desti
         connection_id: delivery.connection_id,
         lane: delivery.lane(),
         suffix_webhook_id: delivery.suffix_webhook_id,
+        order_key: None,
     };
     Ok(deliveries.into_iter().map(destination).collect())
 }

@@ -37,6 +37,7 @@ enum Retrying {
     Retried,
     AlreadyDelivered,
     UnderWay,
+    WaitsForTurn,
     Gone,
 }
 
@@ -48,6 +49,9 @@ impl Retrying {
                 "the receiver has it; to send it all the same, retry the delivery itself"
             }
             Self::UnderWay => "an attempt is under way; ask again when it has ended",
+            Self::WaitsForTurn => {
+                "it waits for an older delivery with the same ordering key, and is attempted after it"
+            }
             Self::Gone => "it was removed meanwhile, with the history that it belonged to",
         }
     }
@@ -92,6 +96,7 @@ async fn retry_one(app: &App, delivery: Delivery) -> Result<DeliveryRetried, Sto
         Commanded::Done(moved) => return Ok(reported(&moved, Retrying::Retried)),
         Commanded::Refused(CommandRefused::UnderWay) => Retrying::UnderWay,
         Commanded::Refused(CommandRefused::AlreadyDelivered) => Retrying::AlreadyDelivered,
+        Commanded::Refused(CommandRefused::NotItsTurn) => Retrying::WaitsForTurn,
         Commanded::Refused(CommandRefused::AlreadyEnded) => {
             unreachable!("a delivery that has ended can be retried")
         }

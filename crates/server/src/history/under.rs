@@ -16,7 +16,7 @@ use crate::problem::Problem;
 const PAGES_MAX: usize = 4;
 
 /// The messages that arrived under a key, were repeated under it, or were released from it.
-pub(super) async fn messages_under(
+pub(crate) async fn messages_under(
     app: &App,
     project: ProjectId,
     key: &str,

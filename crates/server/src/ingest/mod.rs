@@ -20,7 +20,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use hooklatch_core::admission::{Admission, Arrival};
 use hooklatch_core::arrive::Asked;
-use hooklatch_core::message::Envelope;
+use hooklatch_core::message::{Direction, Envelope};
 use hooklatch_core::time::Timestamp;
 use hooklatch_core::token::token_hash;
 use http::request::Parts;
@@ -83,7 +83,8 @@ fn gate_of<'p>(app: &App, path: &'p str) -> Option<(Gate, &'p str)> {
     let path = path.strip_prefix("/ingest/")?;
     let (token, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
     let gate = app.directory().snapshot().gate(&token_hash(token))?.clone();
-    Some((gate, rest))
+    let open = gate.until.is_none_or(|until| app.store().now() < until);
+    open.then_some((gate, rest))
 }
 
 fn unknown_token() -> Problem {
@@ -225,6 +226,9 @@ async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem
             let seen = Seen::of(&arrival);
             let admissions = app.store().admit(vec![*arrival]).await?;
             let admission = the_only(admissions);
+            app.directory()
+                .metrics()
+                .admitted(Direction::Inbound, &admission);
             if let Some(refused) = answer::conflict(&admission) {
                 let difference = Comparer::new(app).difference(refused, &seen).await?;
                 return Err(answer::conflict_problem(&admission, difference));
@@ -235,6 +239,10 @@ async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem
         Asked::Batch(arrivals) => {
             let seen: Vec<Seen> = arrivals.iter().map(Seen::of).collect();
             let admissions = app.store().admit(arrivals).await?;
+            let metrics = app.directory().metrics();
+            for admission in &admissions {
+                metrics.admitted(Direction::Inbound, admission);
+            }
             note_differences(app, admissions.iter().zip(seen));
             Ok(answer::batch(&admissions, source))
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::response::{IntoResponse, Response};
 use hooklatch_core::arrive::Refused;
 use hooklatch_core::ids::SourceId;
-use hooklatch_core::message::{Direction, Envelope};
+use hooklatch_core::message::{Direction, Envelope, RequestOutcome};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::Refused as RefusedRecord;
 
@@ -119,6 +119,8 @@ impl Refusal {
             let source = record
                 .source_id
                 .expect("only what came to a source is logged");
+            let metrics = app.directory().metrics();
+            metrics.request(Direction::Inbound, RequestOutcome::Rejected, None);
             if app.refusals().takes_one_more(source, Instant::now()) {
                 match app.store().refuse(*record).await {
                     Ok(id) => problem = problem.about(id),

@@ -6,11 +6,10 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{
-    BuiltEndpoint, Connection, Endpoint, EndpointInput, EndpointPlace, Scope,
+    BuiltEndpoint, Connection, Endpoint, EndpointInput, EndpointPlace, RotationInput, Scope,
 };
 use hooklatch_core::ids::EndpointId;
 use hooklatch_core::secret::Secret;
-use hooklatch_core::signature::SigningSecret;
 use hooklatch_engine::ReadyEndpoint;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ use super::list::{AskedPage, page};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, Snapshot, fill};
-use crate::json::ApiJson;
+use crate::json::{ApiJson, JsonOrNothing};
 use crate::path::Id;
 use crate::problem::Problem;
 
@@ -163,19 +162,20 @@ async fn rotate_secret(
     State(app): State<App>,
     caller: Caller,
     id: Id,
+    JsonOrNothing(input): JsonOrNothing<RotationInput>,
 ) -> Result<Json<Value>, Problem> {
     let mut random = [0; 32];
     fill(&mut random);
-    let secret = SigningSecret::generate_hmac(random);
+    let rotation = input.build(random)?;
     let rotated = altered(&app, caller, id, |endpoint, deciding| {
-        endpoint.rotate_secret(&secret, &mut deciding.making);
+        endpoint.rotate_secret(&rotation, &mut deciding.making);
     });
     let endpoint = rotated.await?;
     Ok(Json(shown_once(
         &app,
         BuiltEndpoint {
             endpoint,
-            secret: Some(secret.to_text()),
+            secret: Some(rotation.secret.to_text()),
         },
     )))
 }
@@ -206,6 +206,12 @@ fn built(
 ) -> Result<Change<BuiltEndpoint>, Problem> {
     let new_id = EndpointId::from_number(deciding.numbers[0]);
     let built = input.build(EndpointPlace { new_id, existing }, &mut deciding.making)?;
+    if built.endpoint.auth.is_some() {
+        let ready = ReadyEndpoint::new(built.endpoint.clone(), deciding.making.sealing_key);
+        if let Some(why) = ready.unusable() {
+            return Err(Problem::field("/auth", why));
+        }
+    }
     let documents = vec![Document::Endpoint(Box::new(built.endpoint.clone()))];
     Ok(Change {
         documents,

@@ -13,17 +13,17 @@ use crate::problem::Problem;
 /// Which page is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct PageQuery {
+pub(crate) struct PageQuery {
     limit: Option<usize>,
     cursor: Option<String>,
 }
 
 /// The query of a list as axum reads it.
-pub(super) type AskedPage = Result<Query<PageQuery>, QueryRejection>;
+pub(crate) type AskedPage = Result<Query<PageQuery>, QueryRejection>;
 
 /// A page of `items`, which come newest first. The cursor is the id of the last item shown, so
 /// that what is made meanwhile moves nothing.
-pub(super) fn page<I: FromStr + Ord + ToString, T>(
+pub(crate) fn page<I: FromStr + Ord + ToString, T>(
     asked: AskedPage,
     items: impl Iterator<Item = T>,
     id: impl Fn(&T) -> I,

@@ -2,7 +2,8 @@
 
 mod connections;
 mod endpoints;
-mod list;
+pub(crate) mod list;
+mod projects;
 mod sources;
 mod transforms;
 
@@ -18,4 +19,5 @@ pub(crate) fn routes() -> Router<App> {
         .merge(endpoints::routes())
         .merge(connections::routes())
         .merge(transforms::routes())
+        .merge(projects::routes())
 }

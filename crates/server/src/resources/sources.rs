@@ -9,14 +9,16 @@ use hooklatch_core::config::{
     Connection, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace,
 };
 use hooklatch_core::ids::{GroupId, SourceId};
+use hooklatch_core::time::Millis;
 use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::list::{AskedPage, page};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, ReadySource, Snapshot, name_taken};
-use crate::json::ApiJson;
+use crate::json::{ApiJson, ApiText, read};
 use crate::path::Id;
 use crate::problem::Problem;
 
@@ -26,6 +28,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/sources/{id}", get(show).patch(patch).delete(delete))
         .route("/v1/sources/{id}/pause", post(pause))
         .route("/v1/sources/{id}/resume", post(resume))
+        .route("/v1/sources/{id}/rotate-token", post(rotate_token))
 }
 
 type Shown = Result<(StatusCode, Json<Value>), Problem>;
@@ -187,6 +190,48 @@ async fn set_paused(
         })
     });
     shown(&app, &headers, &source.await?).map(Json)
+}
+
+/// How long the URL before goes on where nobody says otherwise, in seconds: a day.
+const OVERLAP_SECONDS_DEFAULT: i64 = 86_400;
+/// The longest time for which it may, in seconds: 30 days.
+const OVERLAP_SECONDS_MAX: i64 = 30 * 86_400;
+
+/// How a token is rotated.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Rotation {
+    overlap_seconds: Option<i64>,
+}
+
+async fn rotate_token(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    headers: HeaderMap,
+    ApiText { text, .. }: ApiText,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Scope::Manage)?;
+    let rotation = if text.is_empty() {
+        Rotation::default()
+    } else {
+        read::<Rotation>(&text)?
+    };
+    let seconds = rotation.overlap_seconds.unwrap_or(OVERLAP_SECONDS_DEFAULT);
+    if !(0..=OVERLAP_SECONDS_MAX).contains(&seconds) {
+        let detail = format!("should be from 0 to {OVERLAP_SECONDS_MAX}");
+        return Err(Problem::field("/overlap_seconds", detail));
+    }
+    let rotated = app.directory().change(caller.project, |mut deciding| {
+        let mut source = find(deciding.snapshot, &caller, &id)?.clone();
+        source.rotate_token(Millis::from_seconds(seconds), &mut deciding.making);
+        let documents = vec![Document::Source(Box::new(source.clone()))];
+        Ok(Change {
+            documents,
+            answer: source,
+        })
+    });
+    shown(&app, &headers, &rotated.await?).map(Json)
 }
 
 /// The source that an input leads to, with the group that is founded or changed by it.

@@ -81,6 +81,7 @@ fn call(
         on_failed_original: input.on_failed_original,
         sealed_secret: input.secret.map(|secret| sealed(app, caller, &secret)),
         rulebooks: snapshot.rulebooks(&destinations),
+        ordered: snapshot.ordered(&destinations),
         destinations,
         disabled: snapshot.disabled(caller.project),
     })
@@ -153,5 +154,6 @@ fn direct(lane: Lane) -> Destination {
         connection_id: None,
         lane,
         suffix_webhook_id: false,
+        order_key: None,
     }
 }

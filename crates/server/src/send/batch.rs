@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use hooklatch_core::admission::Admission;
 use hooklatch_core::config::Scope;
 use hooklatch_core::limits::SEND_BATCH_MAX;
+use hooklatch_core::message::Direction;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -70,6 +71,10 @@ pub(super) async fn send_batch(
         true => Vec::new(),
         false => app.store().admit(arrivals).await?,
     };
+    for admission in &admissions {
+        let metrics = app.directory().metrics();
+        metrics.admitted(Direction::Outbound, admission);
+    }
     let data = batch_lines(&app, places, admissions).await;
     drop(share);
     Ok(Json(BatchAnswer { data }).into_response())

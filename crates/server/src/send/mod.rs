@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use hooklatch_core::config::Scope;
+use hooklatch_core::message::Direction;
 use hooklatch_core::outgoing::parse_idempotency_key;
 use http::HeaderMap;
 
@@ -45,6 +46,9 @@ async fn send(
     let admission = app.store().admit(vec![arrival]).await?.pop();
     let admission = admission.expect("a store answers each arrival with one admission");
     let id = admission.request_id;
+    app.directory()
+        .metrics()
+        .admitted(Direction::Outbound, &admission);
     let mut comparer = Comparer::new(&app);
     let result = result_of(&app, &mut comparer, admission, &sent).await?;
     let mut answer = result.into_response();
@@ -54,7 +58,10 @@ async fn send(
 }
 
 /// The key from the header or from the field: both are the same thing.
-fn one_key(headers: &HeaderMap, field: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn one_key(
+    headers: &HeaderMap,
+    field: Option<String>,
+) -> Result<Option<String>, Problem> {
     let mut key = field;
     for value in headers.get_all(IDEMPOTENCY_KEY) {
         // What is not ASCII is refused as invisible, by the rule for keys.

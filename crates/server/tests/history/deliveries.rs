@@ -35,6 +35,7 @@ async fn a_delivery_and_its_attempts_are_shown() {
             "attempts": 2,
             "trigger": "retry",
             "next_attempt_at": null,
+            "waits_for_turn": false,
             "reason": "attempts_exhausted",
             "reason_detail": "every attempt of the retry policy failed",
             "created_at": START,

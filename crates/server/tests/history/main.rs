@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod deliveries;
 #[cfg(test)]
 mod keys;

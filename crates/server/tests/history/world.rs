@@ -29,6 +29,7 @@ use tower::ServiceExt;
 
 pub const OWNER: &str = "hl_owner_owner_owner_owner_owner_owner";
 pub const READER: &str = "hl_reader_reader_reader_reader_reader";
+pub const SENDER: &str = "hl_sender_sender_sender_sender_sender";
 pub const STRANGER: &str = "hl_stranger_stranger_stranger_stranger";
 pub const START: &str = "2026-01-31T12:00:00.000Z";
 
@@ -52,7 +53,8 @@ impl LeaseTerms for OneSecond {
     }
 }
 
-/// A gateway with one project, its owner, someone who may only read, and a stranger.
+/// A gateway with one project, its owner, someone who may only read, someone who may only send,
+/// and a stranger.
 pub struct World {
     clock: Arc<TestClock>,
     pub store: Arc<MemoryStore>,
@@ -107,6 +109,7 @@ impl World {
             .unwrap();
         let project = directory.snapshot().projects().next().unwrap().id;
         add_key(&directory, project, READER, &[Scope::Read]).await;
+        add_key(&directory, project, SENDER, &[Scope::Send]).await;
         let other = add_project(&directory).await;
         add_key(&directory, other, STRANGER, &Scope::ALL).await;
         let app = App::new(Arc::clone(&store) as _, directory, Settings::default());

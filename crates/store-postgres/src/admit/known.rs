@@ -25,7 +25,7 @@ pub(super) struct Known {
 
 /// How a claim gets into the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(crate) enum How {
     /// There is none under its key, scope and variant.
     New,
     /// In place of the one there is.

@@ -24,12 +24,16 @@ use tokio_postgres::Client;
 use crate::fault::Fault;
 use crate::key::{Key, place};
 use crate::memory::Memory;
+use crate::order;
 use crate::queue::Task;
 use crate::worker::{Job, Link};
 
+pub(crate) use known::How;
 use known::Known;
 use plan::Plan;
+pub(crate) use plan::{ClaimRow, stray_of};
 pub(crate) use read::{GATE, LOCKS_MAX, Statements};
+pub(crate) use write::{CLAIMS_REPLACING, STRAYS, claims, strays};
 
 /// Arrivals of one call, with all that can be made of them before a worker's turn.
 pub(crate) struct Prepared {
@@ -138,9 +142,11 @@ impl Job for Admitting {
         if !self.memory.has_partitions(now) {
             return Err(Fault::NoPartition(now.as_millis()));
         }
-        self.memory
-            .numbers
-            .with(|mint| decide_all(known, tasks, mint, now))?
+        let numbers = &self.memory.numbers;
+        let decided = numbers.with(|mint| decide_all(known, tasks, mint, now))?;
+        let mut decided = decided?;
+        order::place(&link.client, &mut decided.plan.live).await?;
+        Ok(decided)
     }
 
     async fn write(&self, link: &Link<Statements>, decided: &Decided) -> Result<(), Fault> {

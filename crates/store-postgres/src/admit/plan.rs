@@ -12,7 +12,7 @@ use hooklatch_core::invariants;
 use hooklatch_core::message::{Message, Parcel, Request};
 use hooklatch_core::time::Millis;
 use hooklatch_store::node::LaneChange;
-use hooklatch_store::record::delivery::Columns;
+use hooklatch_store::record::delivery::{Columns, following};
 use hooklatch_store::record::{claim as claims, envelope, message, request};
 
 use super::known::How;
@@ -69,7 +69,7 @@ pub(super) struct RefusedRow {
     pub envelope: String,
 }
 
-pub(super) struct ClaimRow {
+pub(crate) struct ClaimRow {
     pub key: Key,
     pub place: i32,
     pub project: ProjectId,
@@ -110,27 +110,20 @@ impl Plan {
     }
 
     fn message(&mut self, message: &Message, deliveries: &[Delivery]) {
-        // Numbers are minted one after the other, so that a message's deliveries are found without
-        // an index. Where a node's slot was used up in between they are strays.
-        let expected = (message.id.number() + 1)..;
-        let in_row = |(delivery, number): (&Delivery, i64)| delivery.id.number() == number;
-        let follow = deliveries.iter().zip(expected).all(in_row);
-        let following = if follow { deliveries.len() } else { 0 };
+        let following = following(message.id, deliveries);
         self.messages.push(MessageRow {
             message: message.clone(),
             meta: message::encode_meta(message),
             following: i64::try_from(following).expect("a fan-out is bounded"),
         });
-        if !follow {
+        if following < deliveries.len() {
             self.stray(deliveries);
         }
         self.open(deliveries);
     }
 
     fn stray(&mut self, deliveries: &[Delivery]) {
-        let strays = deliveries.iter();
-        self.strays
-            .extend(strays.map(|it| (it.message_id.number(), it.id.number())));
+        self.strays.extend(deliveries.iter().map(stray_of));
     }
 
     fn open(&mut self, deliveries: &[Delivery]) {
@@ -215,22 +208,42 @@ impl Plan {
             self.claims[*at].claim = claim.clone();
             return;
         }
+        self.claimed.insert(place, self.claims.len());
+        let scope = texts.scope.clone();
+        let row = ClaimRow::of((texts.key, texts.place), project, scope, claim, how);
+        self.claims.push(row);
+    }
+}
+
+impl ClaimRow {
+    /// The row of a claim under its key and place.
+    pub(crate) fn of(
+        (key, place): (Key, i32),
+        project: ProjectId,
+        scope: String,
+        claim: &Claim,
+        how: How,
+    ) -> Self {
         let hashes = claim.parts_to_index().iter();
         let hashes: Vec<String> = hashes
             .map(|part| part_hash(project, part).to_string())
             .collect();
-        self.claimed.insert(place, self.claims.len());
-        self.claims.push(ClaimRow {
-            key: texts.key,
-            place: texts.place,
+        Self {
+            key,
+            place,
             project,
-            scope: texts.scope.clone(),
+            scope,
             parts: claims::encode_parts(&claim.parts),
             part_hashes: (!hashes.is_empty()).then(|| format!("{{{}}}", hashes.join(","))),
             claim: claim.clone(),
             how,
-        });
+        }
     }
+}
+
+/// A delivery whose number does not follow its message's.
+pub(crate) fn stray_of(delivery: &Delivery) -> (i64, i64) {
+    (delivery.message_id.number(), delivery.id.number())
 }
 
 /// How many deliveries of a new message will soon ask for their parcel.

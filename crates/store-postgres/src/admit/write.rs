@@ -66,7 +66,8 @@ const REQUESTS: &str = "INSERT INTO hooklatch.requests (id, project, source, out
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
          $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bytea[], $11::bigint[], \
          $12::text[])";
-const STRAYS: &str = "INSERT INTO hooklatch.strays (message, delivery) \
+/// Records deliveries that do not follow their message's number.
+pub(crate) const STRAYS: &str = "INSERT INTO hooklatch.strays (message, delivery) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[])";
 const RESTARTED: &str = "DELETE FROM hooklatch.deliveries_done \
      WHERE id = ANY($1) AND id >= $2 AND id <= $3";
@@ -94,7 +95,7 @@ macro_rules! insert_claims {
 /// A claim where there was none: a second one is refused, and the batch runs again.
 const CLAIMS_NEW: &str = insert_claims!("");
 /// A claim in place of one that was read; that one may have been swept since, if it had ended.
-const CLAIMS_REPLACING: &str = insert_claims!(
+pub(crate) const CLAIMS_REPLACING: &str = insert_claims!(
     " ON CONFLICT (key, place, variant) DO UPDATE SET checksum = excluded.checksum, \
          scope = excluded.scope, kind = excluded.kind, project = excluded.project, \
          parts = excluded.parts, message = excluded.message, \
@@ -165,7 +166,9 @@ fn statements<'a>(of: &'a Statements, plan: &'a Plan) -> Vec<Sent<'a>> {
     send(&of.live, plan.live.len(), None, &|| {
         of_deliveries(&plan.live)
     });
-    send(&of.strays, plan.strays.len(), None, &|| strays(plan));
+    send(&of.strays, plan.strays.len(), None, &|| {
+        strays(&plan.strays)
+    });
     let matched = plan.routed.len();
     send(&of.routed, matched, Some(matched), &|| routed(plan));
     for (how, statement) in [
@@ -266,14 +269,16 @@ fn requests(plan: &Plan) -> Arrays<'_> {
     ]
 }
 
-fn strays(plan: &Plan) -> Arrays<'_> {
+/// The columns of [`STRAYS`].
+pub(crate) fn strays(rows: &[(i64, i64)]) -> Arrays<'_> {
     vec![
-        array(&plan.strays, |(message, _)| *message),
-        array(&plan.strays, |(_, delivery)| *delivery),
+        array(rows, |(message, _)| *message),
+        array(rows, |(_, delivery)| *delivery),
     ]
 }
 
-fn claims<'a>(rows: &[&'a ClaimRow]) -> Arrays<'a> {
+/// The columns of [`CLAIMS_REPLACING`].
+pub(crate) fn claims<'a>(rows: &[&'a ClaimRow]) -> Arrays<'a> {
     vec![
         owned(rows, |row| row.key),
         owned(rows, |row| row.place),

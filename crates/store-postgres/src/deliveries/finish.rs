@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::lifecycle::Finish;
+use hooklatch_core::delivery::order::turn_left;
 use hooklatch_core::ids::DeliveryId;
 use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_store::Finished;
@@ -90,6 +91,8 @@ fn finish(live: &mut Live, prepared: &PreparedFinish, now: Timestamp, plan: &mut
         }
         Finish::Applied(moved) => {
             plan.attempts.extend(row);
+            let before = &live[&finish.delivery_id];
+            plan.left.extend(turn_left(before, &moved));
             apply(live, &moved, plan);
             Finished::Applied(moved)
         }

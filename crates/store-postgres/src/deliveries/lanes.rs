@@ -62,7 +62,9 @@ pub(super) fn next_of(rows: &[Row]) -> Result<HashMap<Lane, Ahead>, Fault> {
         let due: Option<i64> = row.try_get(1)?;
         let leased: i64 = row.try_get(2)?;
         let ahead = Ahead {
-            due: due.map(Timestamp::from_millis),
+            due: due
+                .map(Timestamp::from_millis)
+                .filter(|at| *at < Timestamp::NEVER),
             leased: usize::try_from(leased).unwrap_or(usize::MAX),
         };
         next.insert(Lane(row.try_get(0)?), ahead);

@@ -111,7 +111,10 @@ impl<'a> Pass<'a> {
         let rows = self.link.client.query(&self.link.statements.lanes, &[]);
         let mut changes = Vec::new();
         for row in rows.await? {
-            changes.push(LaneChange::Due(Lane(row.try_get(0)?), time_at(&row, 1)?));
+            let first = time_at(&row, 1)?;
+            if first < Timestamp::NEVER {
+                changes.push(LaneChange::Due(Lane(row.try_get(0)?), first));
+            }
         }
         // Hints only, so they need not wait for the commit.
         self.memory.hint(&changes);

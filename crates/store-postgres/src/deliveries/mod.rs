@@ -12,7 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::delivery::order::OrderKey;
 use hooklatch_core::ids::MessageId;
+use hooklatch_core::time::Timestamp;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::attempt;
 use hooklatch_store::record::delivery::Columns;
@@ -22,7 +24,9 @@ use tokio_postgres::{Client, Statement};
 use crate::columns::{INSERT_DONE, UPDATE_LIVE};
 use crate::fault::Fault;
 use crate::memory::Memory;
+use crate::order;
 use crate::queue::Task;
+use crate::stats::{LATE, LATE_REPLACED};
 use crate::worker::{Job, Link};
 
 pub(crate) use write::INSERT_ATTEMPTS;
@@ -66,6 +70,8 @@ pub(crate) struct AttemptRow {
 /// Everything that a batch writes.
 #[derive(Default)]
 pub(super) struct Plan {
+    /// The database's time.
+    now: Timestamp,
     /// Attempts that ended, or were lost.
     attempts: Vec<AttemptRow>,
     /// Attempts whose lease had been overtaken, over the record of their being lost.
@@ -74,12 +80,27 @@ pub(super) struct Plan {
     done: Vec<Columns>,
     /// Deliveries that go on.
     moved: Vec<Columns>,
+    /// The order keys whose turn is to be given on.
+    left: Vec<OrderKey>,
     /// What a pass learnt of lanes.
     lanes: Vec<LaneChange>,
     /// What is due again.
     due: Vec<LaneChange>,
     /// The messages of leased deliveries.
     leased: Vec<MessageId>,
+}
+
+impl Plan {
+    /// Gives turns that were left to those that wait for them.
+    async fn give_on(&mut self, link: &Link<Statements>, now: Timestamp) -> Result<(), Fault> {
+        for next in order::given_on(&link.client, &self.left, now).await? {
+            if let Some(due) = next.next_attempt_at() {
+                self.due.push(LaneChange::Due(next.lane(), due));
+            }
+            self.moved.push(Columns::of_new(&next));
+        }
+        Ok(())
+    }
 }
 
 /// What a task comes to.
@@ -109,6 +130,8 @@ pub(crate) struct Statements {
     ended: Statement,
     done: Statement,
     moved: Statement,
+    late: Statement,
+    late_replaced: Statement,
 }
 
 /// The job of the worker of deliveries.
@@ -137,6 +160,8 @@ impl Job for Moving {
             ended: client.prepare(write::END).await?,
             done: client.prepare(INSERT_DONE).await?,
             moved: client.prepare(UPDATE_LIVE).await?,
+            late: client.prepare(LATE).await?,
+            late_replaced: client.prepare(LATE_REPLACED).await?,
         })
     }
 
@@ -150,8 +175,12 @@ impl Job for Moving {
             return Err(Fault::NoPartition(now.as_millis()));
         }
         let seen = self.memory.put();
-        let mut plan = Plan::default();
+        let mut plan = Plan {
+            now,
+            ..Plan::default()
+        };
         let mut finished = finish::decide_all(&mut live, tasks, now, &mut plan)?.into_iter();
+        plan.give_on(link, now).await?;
         let mut answers = Vec::with_capacity(tasks.len());
         let mut taken = lease::Taken::default();
         for task in tasks {

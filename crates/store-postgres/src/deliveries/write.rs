@@ -8,6 +8,7 @@ use tokio_postgres::types::ToSql;
 use super::{AttemptRow, Plan, Statements};
 use crate::columns::{Arrays, of_deliveries, of_moves, params};
 use crate::fault::Fault;
+use crate::stats::of_late;
 use crate::worker::{COMMIT, Link};
 
 /// Puts attempts on record.
@@ -82,6 +83,12 @@ pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fa
     let mut sent: Vec<(&Statement, Arrays<'_>)> = Vec::new();
     if !plan.attempts.is_empty() {
         sent.push((&statements.attempts, of_attempts(&plan.attempts, false)));
+    }
+    if let Some(late) = of_late(plan.attempts.iter().map(|row| &row.attempt), plan.now) {
+        sent.push((&statements.late, late));
+    }
+    if let Some(late) = of_late(plan.fenced.iter().map(|row| &row.attempt), plan.now) {
+        sent.push((&statements.late_replaced, late));
     }
     if !plan.fenced.is_empty() {
         sent.push((&statements.fenced, of_attempts(&plan.fenced, true)));

@@ -31,6 +31,18 @@ pub(crate) async fn load_all(db: &Client, among: &Among) -> Result<Vec<Attempt>,
     decode_all(&db.query_typed(sql, &among.params()).await?)
 }
 
+/// Reads attempts without the bodies of the answers, the last one first.
+pub(crate) async fn load_light(db: &Client, among: &Among) -> Result<Vec<Attempt>, Fault> {
+    let sql = "SELECT id, delivery, message, project, endpoint, number, trigger, outcome, \
+               status_code, started, duration_ms, fenced, meta, NULL::bytea \
+               FROM hooklatch.attempts \
+               WHERE id = ANY($1) AND id >= $2 AND id <= $3 ORDER BY id DESC";
+    if among.is_empty() {
+        return Ok(Vec::new());
+    }
+    decode_all(&db.query_typed(sql, &among.params()).await?)
+}
+
 /// Reads the attempts of a delivery, the first one first.
 pub(crate) async fn of_delivery(db: &Client, delivery: &Delivery) -> Result<Vec<Attempt>, Fault> {
     let sql = select_attempts!("WHERE delivery = $1 AND id >= $2 ORDER BY id");

@@ -18,7 +18,9 @@ macro_rules! select_deliveries {
         concat!(
             "SELECT d.id, d.message, d.project, d.endpoint, d.connection, d.lane, d.status, d.at, \
              d.attempts, d.trigger, d.token, d.started, d.reason, d.free_attempts, d.since, \
-             d.created, d.suffix ",
+             d.created, d.suffix, d.order_key, \
+             CASE WHEN d.lane >= 4611686018427387904 OR d.lane < -4611686018427387904 \
+                 THEN (SELECT r.replay FROM hooklatch.replayed r WHERE r.delivery = d.id) END ",
             $rest
         )
     };
@@ -45,6 +47,8 @@ pub(crate) fn decode(row: &Row) -> Result<Delivery, Fault> {
         since: row.try_get(14)?,
         created: row.try_get(15)?,
         suffix: row.try_get(16)?,
+        order_key: row.try_get(17)?,
+        replay: row.try_get(18)?,
     })?)
 }
 
@@ -87,9 +91,9 @@ pub(crate) async fn of_messages(
     Ok(deliveries)
 }
 
-/// One statement, so that a delivery that ends meanwhile is found in one of the tables, and in
+/// Some deliveries. One statement, so that a delivery that ends meanwhile is found in one of the tables, and in
 /// one only.
-async fn all(db: &Client, among: &Among) -> Result<Vec<Delivery>, Fault> {
+pub(crate) async fn all(db: &Client, among: &Among) -> Result<Vec<Delivery>, Fault> {
     if among.is_empty() {
         return Ok(Vec::new());
     }

@@ -80,6 +80,15 @@ pub(crate) fn load(db: &Connection, id: AttemptId) -> Result<Option<Attempt>, Fa
     rows.next()?.map(decode).transpose()
 }
 
+/// Reads an attempt without the body of the answer.
+pub(crate) fn load_light(db: &Connection, id: AttemptId) -> Result<Option<Attempt>, Fault> {
+    let sql = "SELECT id, delivery, message, project, endpoint, number, trigger, outcome, \
+               status_code, started, duration_ms, fenced, meta, NULL FROM attempts WHERE id = ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([id.number()])?;
+    rows.next()?.map(decode).transpose()
+}
+
 /// Reads the attempts of a delivery, the first one first.
 pub(crate) fn of_delivery(db: &Connection, delivery: DeliveryId) -> Result<Vec<Attempt>, Fault> {
     let sql = select!("INDEXED BY attempts_delivery WHERE delivery = ?1 ORDER BY id");

@@ -12,7 +12,9 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, message, project, endpoint, connection, lane, status, at, attempts, \
-             trigger, token, started, reason, free_attempts, since, created, suffix \
+             trigger, token, started, reason, free_attempts, since, created, suffix, order_key, \
+             CASE WHEN lane >= 4611686018427387904 OR lane < -4611686018427387904 \
+                 THEN (SELECT replay FROM replayed WHERE replayed.delivery = deliveries.id) END \
              FROM deliveries ",
             $rest
         )
@@ -22,8 +24,10 @@ pub(crate) use select;
 
 /// Writes a new delivery.
 pub(crate) fn insert(db: &Connection, delivery: &Delivery) -> Result<(), Fault> {
-    let sql = "INSERT INTO deliveries VALUES \
-               (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    let sql = "INSERT INTO deliveries (id, message, project, endpoint, connection, lane, status, at, \
+               attempts, trigger, token, started, reason, free_attempts, since, created, suffix, \
+               order_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+               ?15, ?16, ?17, ?18)";
     let columns = Columns::of_new(delivery);
     db.prepare_cached(sql)?.execute(params![
         columns.id,
@@ -43,6 +47,7 @@ pub(crate) fn insert(db: &Connection, delivery: &Delivery) -> Result<(), Fault> 
         columns.since,
         columns.created,
         columns.suffix,
+        columns.order_key,
     ])?;
     Ok(())
 }
@@ -51,7 +56,7 @@ pub(crate) fn insert(db: &Connection, delivery: &Delivery) -> Result<(), Fault> 
 pub(crate) fn update(db: &Connection, delivery: &Delivery) -> Result<(), Fault> {
     let sql = "UPDATE deliveries SET status = ?2, at = ?3, attempts = ?4, trigger = ?5, \
                token = COALESCE(?6, token), started = COALESCE(?7, started), reason = ?8, \
-               free_attempts = ?9, since = ?10 WHERE id = ?1";
+               free_attempts = ?9, since = ?10, lane = ?11 WHERE id = ?1";
     let columns = Columns::of(delivery);
     let changed = db.prepare_cached(sql)?.execute(params![
         columns.id,
@@ -64,6 +69,7 @@ pub(crate) fn update(db: &Connection, delivery: &Delivery) -> Result<(), Fault> 
         columns.reason,
         columns.free_attempts,
         columns.since,
+        columns.lane,
     ])?;
     assert_eq!(changed, 1, "{} was read a moment ago", delivery.id);
     Ok(())
@@ -126,5 +132,7 @@ pub(crate) fn decode(row: &Row<'_>) -> Result<Delivery, Fault> {
         since: row.get(14)?,
         created: row.get(15)?,
         suffix: row.get(16)?,
+        order_key: row.get(17)?,
+        replay: row.get(18)?,
     })?)
 }

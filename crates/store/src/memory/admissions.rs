@@ -175,7 +175,8 @@ impl State {
 
     fn put_deliveries(&mut self, deliveries: &[Delivery]) {
         for delivery in deliveries {
-            self.deliveries.insert(delivery.id, delivery.clone());
+            let placed = self.placed(delivery.clone());
+            self.deliveries.insert(placed.id, placed);
         }
     }
 

@@ -48,7 +48,7 @@ impl Configuration for MemoryStore {
 }
 
 impl State {
-    fn save(&mut self, record: ConfigRecord, expected: Expected) -> Saved {
+    pub(super) fn save(&mut self, record: ConfigRecord, expected: Expected) -> Saved {
         let place = (record.kind, record.number);
         let stored = self.configuration.get(&place).map(|known| known.revision);
         let believed = match expected {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::delivery::lifecycle::{Command, Finish};
+use hooklatch_core::delivery::order::{Turns, turn_left, turn_wanted};
 use hooklatch_core::delivery::{Delivery, Lane, State as DeliveryState};
 use hooklatch_core::ids::{AttemptId, DeliveryId, ProjectId};
 use hooklatch_core::time::Timestamp;
@@ -43,8 +44,8 @@ impl Deliveries for MemoryStore {
             match found.command(command, now) {
                 Err(refused) => Commanded::Refused(refused),
                 Ok(moved) => {
-                    found.clone_from(&moved);
-                    Commanded::Done(moved)
+                    let before = found.clone();
+                    Commanded::Done(state.moved(&before, moved, now))
                 }
             }
         });
@@ -78,6 +79,9 @@ impl Deliveries for MemoryStore {
                 .values_mut()
                 .filter(|found| found.lane() == lane)
             {
+                if delivery.waits_for_turn() {
+                    continue;
+                }
                 if let DeliveryState::Pending { due } = &mut delivery.state {
                     *due = now.min(*due);
                 }
@@ -102,13 +106,18 @@ pub(super) fn void_lease(delivery: &mut Delivery, now: Timestamp) {
 /// From when a delivery can be leased, if it waits for that.
 fn leasable_from(delivery: &Delivery) -> Option<Timestamp> {
     match &delivery.state {
-        DeliveryState::Pending { due } => Some(*due),
+        DeliveryState::Pending { .. } => delivery.next_attempt_at(),
         DeliveryState::Delivering { lease } => Some(lease.until),
         DeliveryState::Held { .. }
         | DeliveryState::Delivered { .. }
         | DeliveryState::Failed { .. }
         | DeliveryState::Cancelled { .. } => None,
     }
+}
+
+/// Whether it is pending or being delivered.
+pub(super) fn is_waiting(delivery: &Delivery) -> bool {
+    leasable_from(delivery).is_some()
 }
 
 impl MemoryStore {
@@ -129,10 +138,7 @@ impl MemoryStore {
         }
         match applied {
             Finish::Fenced => Ok(Finished::Fenced),
-            Finish::Applied(moved) => {
-                state.deliveries.insert(moved.id, moved.clone());
-                Ok(Finished::Applied(moved))
-            }
+            Finish::Applied(moved) => Ok(Finished::Applied(state.moved(delivery, moved, now))),
         }
     }
 
@@ -212,6 +218,32 @@ impl State {
             });
         }
         leases
+    }
+
+    /// Keeps a delivery that has moved, in its place among those of its order key, and gives its
+    /// turn on where it has left it.
+    pub(super) fn moved(&mut self, before: &Delivery, after: Delivery, now: Timestamp) -> Delivery {
+        let after = match turn_wanted(before, &after) {
+            Some(_) => self.placed(after),
+            None => after,
+        };
+        self.deliveries.insert(after.id, after.clone());
+        if let Some(key) = turn_left(before, &after) {
+            let mut of_key = self.deliveries.values_mut();
+            let next = of_key.find(|it| it.order_key == Some(key) && it.waits_for_turn());
+            if let Some(next) = next {
+                *next = next.clone().given_turn(now);
+            }
+        }
+        after
+    }
+
+    /// A new delivery, or one that starts again, in its place among those of its order key.
+    pub(super) fn placed(&self, delivery: Delivery) -> Delivery {
+        let key = delivery.order_key;
+        let unfinished = |it: &&Delivery| it.order_key == key && !it.state.status().is_final();
+        let mut others = self.deliveries.values().filter(unfinished);
+        Turns::taken(key.filter(|_| others.next().is_some())).place(delivery)
     }
 
     fn is_live(&self, id: DeliveryId, now: Timestamp) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId, first_number_at};
-use hooklatch_core::message::{Origin, Parcel, Request, RequestOutcome};
+use hooklatch_core::message::{Parcel, Request, RequestOutcome};
 
 use super::{MemoryStore, State, ready};
 use crate::{
@@ -129,7 +129,7 @@ impl State {
         let mut all = BTreeMap::new();
         for parcel in self.messages.values() {
             let message = &parcel.message;
-            if message.project_id == project && message.origin != Origin::Released {
+            if message.project_id == project && message.origin.is_arrival() {
                 let envelope = Arc::clone(&parcel.envelope);
                 let view = RequestView::Accepted {
                     message: message.clone(),

@@ -4,10 +4,15 @@
 //! the planted faults by which the suite shows that it can fail.
 
 mod admissions;
+mod audits;
+mod claims;
 mod configuration;
 mod deliveries;
+mod follow;
 mod history;
 mod ledger;
+mod replays;
+mod stats;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +21,9 @@ use bytes::Bytes;
 use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::attempt::Attempt;
-use hooklatch_core::ids::{AttemptId, DeliveryId, MessageId, Mint, ProjectId, RequestId};
+use hooklatch_core::ids::{
+    ApiKeyId, AttemptId, DeliveryId, MessageId, Mint, ProjectId, ReplayId, RequestId,
+};
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{Envelope, Parcel, Request};
 use hooklatch_core::time::Timestamp;
@@ -58,6 +65,11 @@ struct State {
     claims: HashMap<Checksum, Vec<Claim>>,
     configuration: BTreeMap<(ConfigKind, i64), ConfigRecord>,
     audit: Vec<(ProjectId, AuditEntry)>,
+    receiving: claims::Receiving,
+    replays: BTreeMap<ReplayId, replays::Kept>,
+    /// How things were before and after, by the place of the line.
+    details: HashMap<usize, (Option<String>, Option<String>)>,
+    used: HashMap<ApiKeyId, Timestamp>,
 }
 
 #[derive(Clone)]
@@ -102,6 +114,9 @@ impl MemoryStore {
         let mut state = self.state.lock().expect("no panic while locked").clone();
         for delivery in state.deliveries.values_mut() {
             deliveries::void_lease(delivery, now);
+        }
+        for kept in state.replays.values_mut() {
+            kept.void_lease();
         }
         Arc::new(Self {
             clock: Arc::clone(&self.clock),

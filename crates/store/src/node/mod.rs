@@ -4,6 +4,7 @@
 mod answered;
 mod cache;
 mod lanes;
+pub mod sums;
 
 pub use answered::Answered;
 pub use cache::ParcelCache;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use hooklatch_core::delivery::attempt::{Attempt, Timing};
-use hooklatch_core::ids::{AttemptId, DeliveryId, EndpointId, MessageId, ProjectId};
+use hooklatch_core::ids::{AttemptId, DeliveryId, EndpointId, MessageId, ProjectId, ReplayId};
 use hooklatch_core::time::Timestamp;
 
 use super::{Code, Unreadable, VERSION, check_version, narrow};
@@ -53,6 +53,8 @@ struct Meta<'a> {
     got: Cow<'a, [(String, String)]>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replay: Option<i64>,
     /// Name resolution, TCP, TLS and first byte, in microseconds.
     us: [Option<u64>; 4],
 }
@@ -89,6 +91,7 @@ pub fn encode_meta(attempt: &Attempt) -> String {
         sent: Cow::Borrowed(&attempt.request_headers),
         got: Cow::Borrowed(&attempt.response_headers),
         truncated: attempt.response_truncated,
+        replay: attempt.replay_id.map(ReplayId::number),
         us: [
             attempt.timing.dns_us,
             attempt.timing.tcp_us,
@@ -133,5 +136,6 @@ pub fn decode(columns: Columns<'_>) -> Result<Attempt, Unreadable> {
             first_byte_us,
         },
         fenced: columns.fenced,
+        replay_id: meta.replay.map(ReplayId::from_number),
     })
 }

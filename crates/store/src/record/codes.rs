@@ -5,6 +5,7 @@ use hooklatch_core::claim::ClaimKind;
 use hooklatch_core::delivery::attempt::AttemptOutcome;
 use hooklatch_core::delivery::{DeliveryStatus, Reason, Trigger};
 use hooklatch_core::message::{Direction, Effect, Origin, RequestOutcome};
+use hooklatch_core::replay::ReplayStatus;
 
 use super::Unreadable;
 use crate::ConfigKind;
@@ -44,7 +45,9 @@ macro_rules! codes {
 }
 codes! {
     Direction { Inbound = 0, Outbound = 1, }
-    Origin { Accepted = 0, Released = 1, Conflicting = 2, }
+    Origin {
+        Accepted = 0, Released = 1, Conflicting = 2, Replayed = 3, Copied = 4, CopiedDerived = 5,
+    }
     RequestOutcome { Accepted = 0, Duplicate = 1, Conflict = 2, Rejected = 3, }
     Effect {
         Routed = 0, NoRoute = 1, Suppressed = 2, Redriven = 3, Rerouted = 4, Held = 5,
@@ -59,7 +62,10 @@ codes! {
         Pending = 0, Delivering = 1, Delivered = 2, Failed = 3, Held = 4, Cancelled = 5,
     }
     AttemptOutcome { Delivered = 0, Failed = 1, Uncertain = 2, InProgress = 3, Rejected = 4, }
-    Trigger { First = 0, Retry = 1, Manual = 2, Redrive = 3, Recovery = 4, }
+    Trigger { First = 0, Retry = 1, Manual = 2, Redrive = 3, Recovery = 4, Replay = 5, }
+    ReplayStatus {
+        Planning = 0, Running = 1, Ready = 2, Paused = 3, Done = 4, Cancelled = 5,
+    }
     Reason {
         AttemptsExhausted = 0, TooOld = 1, StatusIsFinal = 2, RejectedByReceiver = 3,
         EndpointGone = 4, EndpointDisabled = 5, EndpointDeleted = 6, Uncertain = 7,
@@ -85,6 +91,11 @@ mod tests {
             let outcome = AttemptOutcome::of_code(code).unwrap();
             assert_eq!(outcome.code(), code);
             assert_eq!(Code::code(outcome), code);
+        }
+        for code in 0..6 {
+            let status = ReplayStatus::of_code(code).unwrap();
+            assert_eq!(status.code(), code);
+            assert_eq!(Code::code(status), code);
         }
         for kind in ConfigKind::ALL {
             assert_eq!(kind.code(), kind as i64);

@@ -1,7 +1,10 @@
 //! A delivery: numbers only, so that a row can be moved where it lies. A stored format.
 
+use hooklatch_core::delivery::order::OrderKey;
 use hooklatch_core::delivery::{Budget, Delivery, DeliveryStatus, Lease, State};
-use hooklatch_core::ids::{AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId};
+use hooklatch_core::ids::{
+    AttemptId, ConnectionId, DeliveryId, EndpointId, MessageId, ProjectId, ReplayId,
+};
 use hooklatch_core::time::Timestamp;
 
 use super::{Code, Unreadable, narrow};
@@ -44,6 +47,11 @@ pub struct Columns {
     pub created: i64,
     /// Whether the connection's id is appended to the `webhook-id`.
     pub suffix: bool,
+    /// What it goes one after the other with.
+    pub order_key: Option<i64>,
+    /// The replay's number. It lies in a table of its own, which is looked into only for what is
+    /// in the lane of a replay.
+    pub replay: Option<i64>,
 }
 
 impl Columns {
@@ -75,6 +83,8 @@ impl Columns {
             since: delivery.budget.since.as_millis(),
             created: delivery.created_at.as_millis(),
             suffix: delivery.suffix_webhook_id,
+            order_key: delivery.order_key.map(OrderKey::number),
+            replay: delivery.replay_id.map(ReplayId::number),
         }
     }
 
@@ -87,6 +97,11 @@ impl Columns {
             started: columns.started.or(Some(columns.created)),
             ..columns
         }
+    }
+
+    /// Puts a new delivery, or one that starts again, behind the others of its order key.
+    pub fn wait_for_turn(&mut self) {
+        self.at = Some(Timestamp::NEVER.as_millis());
     }
 
     fn at(&self) -> Result<Timestamp, Unreadable> {
@@ -114,6 +129,19 @@ impl Columns {
     }
 }
 
+/// How many deliveries of a new message follow its number without a gap, so that they are found
+/// without an index: all of them, since numbers are minted one after the other, or, where a node's
+/// numbers were used up in between, none. Those are strays.
+pub fn following(message: MessageId, deliveries: &[Delivery]) -> usize {
+    let expected = (message.number() + 1)..;
+    let in_row = |(delivery, number): (&Delivery, i64)| delivery.id.number() == number;
+    if deliveries.iter().zip(expected).all(in_row) {
+        deliveries.len()
+    } else {
+        0
+    }
+}
+
 /// A delivery from its columns.
 ///
 /// # Errors
@@ -134,7 +162,9 @@ pub fn decode(columns: &Columns) -> Result<Delivery, Unreadable> {
             free_attempts: narrow(columns.free_attempts, "number of attempts")?,
             since: Timestamp::from_millis(columns.since),
         },
+        replay_id: columns.replay.map(ReplayId::from_number),
         created_at: Timestamp::from_millis(columns.created),
+        order_key: columns.order_key.map(OrderKey::from_number),
     })
 }
 

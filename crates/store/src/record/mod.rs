@@ -9,8 +9,10 @@ pub mod attempt;
 pub mod claim;
 mod codes;
 pub mod delivery;
+pub mod entry;
 pub mod envelope;
 pub mod message;
+pub mod replay;
 pub mod request;
 pub mod transformed;
 

@@ -7,8 +7,8 @@ use hooklatch_core::message::{Effect, Origin, RequestOutcome};
 use hooklatch_core::time::Millis;
 use hooklatch_core::window::Window;
 
-use super::world::{Call, PROJECT, STRANGER, assert_effect, destination, endpoint};
-use super::{Fixture, World};
+use super::world::{PROJECT, STRANGER, assert_effect, destination, endpoint};
+use super::{Call, Fixture, World};
 use crate::ReleaseOutcome;
 
 fn release<F: Fixture>(world: &World<F>, id: RequestId) -> ReleaseOutcome {

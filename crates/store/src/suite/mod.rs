@@ -4,6 +4,9 @@
 //! knows a backend; time moves only when a test says so.
 
 pub mod admission;
+pub mod audits;
+mod call;
+pub mod claims;
 pub mod configuration;
 pub mod conflicts;
 pub mod deliveries;
@@ -11,12 +14,17 @@ pub mod duplicates;
 pub mod history;
 pub mod leases;
 pub mod ledger;
+pub mod order;
 pub mod records;
+pub mod replays;
 pub mod rules;
 pub mod send;
+pub mod stats;
+pub mod turns;
 mod world;
 
-pub use world::{Call, TestClock, World, block_on};
+pub use call::Call;
+pub use world::{TestClock, World, block_on};
 
 use std::sync::Arc;
 
@@ -174,6 +182,78 @@ macro_rules! contract {
             a_delay_makes_the_delivery_due_later
             a_connections_key_is_listed_and_freed
             what_a_script_made_is_kept_once_and_survives_a_crash
+        );
+        $crate::contract!(@module $fixture, audits:
+            a_change_and_its_line_are_one_commit
+            the_log_goes_from_the_newest_to_the_oldest
+            the_last_use_of_a_key_is_kept
+        );
+        $crate::contract!(@module $fixture, order:
+            of_one_key_one_goes_at_a_time_in_the_order_of_acceptance
+            a_failing_head_blocks_its_own_key_only
+            what_comes_without_a_key_is_not_ordered
+            a_failed_one_releases_the_next_and_a_held_one_does_not
+            a_cancelled_one_releases_the_next
+            a_person_cannot_let_one_overtake
+            what_starts_again_waits_for_its_turn
+            a_redriven_one_waits_for_its_turn
+            a_late_answer_gives_no_turn_on
+            a_lane_made_due_keeps_the_order
+            a_delayed_head_delays_its_key
+            those_of_one_call_and_of_one_message_go_one_after_the_other
+            the_order_survives_a_crash
+        );
+        $crate::contract!(@module $fixture, turns:
+            of_many_who_come_and_go_at_once_none_is_left_behind
+            inv_10_whatever_happens_one_has_the_turn
+        );
+        $crate::contract!(@module $fixture, claims:
+            l2_a_claim_is_run_once_and_its_result_survives_a_crash
+            l2_an_entry_keeps_everything_that_was_said
+            l2_another_payload_is_a_conflict_however_far_the_first_is
+            l2_of_many_at_once_exactly_one_runs
+            l2_the_same_token_again_is_the_same_claim
+            l2_two_projects_never_meet
+            l2_what_was_never_claimed_is_gone
+            v2_a_lapsed_lease_is_taken_over_and_the_old_token_is_fenced
+            v2_a_slow_holder_completes_where_nobody_took_over
+            v2_a_renewed_lease_holds
+            v2_a_release_keeps_the_count_and_waits
+            v1_an_event_whose_attempts_are_used_up_is_dead
+            l2_a_replay_begins_the_next_generation_and_is_audited
+            v1_a_takeover_finds_the_steps_that_were_done
+            v6_an_expired_claim_is_free_whether_or_not_it_was_swept
+            v6_a_sweep_is_bounded_and_takes_only_what_has_expired
+            c8_a_closed_store_grants_no_claim
+        );
+        $crate::contract!(@module $fixture, stats:
+            arrivals_are_counted_by_outcome_and_cause
+            counts_lie_in_their_steps
+            attempts_are_counted_by_trigger_and_outcome
+            an_attempt_that_ends_late_is_counted_once
+            a_lost_attempt_is_counted_once_and_as_what_it_came_to
+            a_project_counts_its_own
+            what_waits_is_counted_with_the_oldest
+            the_last_arrival_of_a_source_is_known
+            a_follower_sees_everything_once
+            a_follower_is_told_what_it_missed
+        );
+        $crate::contract!(@module $fixture, replays:
+            p1_the_same_plan_started_twice_is_one_job
+            p1_a_key_names_one_plan
+            p1_a_replay_over_nothing_is_done_when_it_is_started
+            p1_a_plan_counts_and_takes_the_oldest_first
+            p1_a_replay_goes_on_after_a_crash_and_sends_each_once
+            p1_a_lease_keeps_others_out_until_it_ends
+            p1_cancelled_midway_nothing_more_is_handed_over
+            p1_a_bulk_cancel_calls_off_what_has_not_ended
+            p1_what_a_person_did_is_audited_with_its_reason
+            p1_another_projects_replay_is_not_found
+            p2_a_replayed_delivery_keeps_its_name_and_carries_its_replay
+            p2_as_new_makes_messages_of_their_own
+            p3_elsewhere_never_touches_the_original
+            p4_replays_have_a_lane_of_their_own
+            a_manual_retry_takes_a_delivery_out_of_its_replay
         );
         $crate::contract!(@module $fixture, configuration:
             documents_survive_a_crash

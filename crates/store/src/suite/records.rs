@@ -4,11 +4,12 @@ use bytes::Bytes;
 use hooklatch_core::cause::Cause;
 use hooklatch_core::claim::{Claim, ClaimKind, Scope, SendTarget};
 use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome, Timing};
+use hooklatch_core::delivery::order::OrderKey;
 use hooklatch_core::delivery::{Budget, Delivery, Lease, Reason, State, Trigger};
 use hooklatch_core::fingerprint::Fingerprint;
 use hooklatch_core::ids::{
-    AttemptId, ConnectionId, DeliveryId, EndpointId, GroupId, MessageId, ProjectId, RequestId,
-    SourceId,
+    AttemptId, ConnectionId, DeliveryId, EndpointId, GroupId, MessageId, ProjectId, ReplayId,
+    RequestId, SourceId,
 };
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{
@@ -92,7 +93,7 @@ prop_compose! {
         texts in (option::of(".*"), option::of(".*")),
         key in option::of(key()),
         fingerprint in any::<[u8; 32]>(),
-        codes in (coded::<Direction>(2), coded::<Origin>(3)),
+        codes in (coded::<Direction>(2), coded::<Origin>(6)),
         times in (time(), time()),
         routed in any::<bool>(),
         routing in vec(routing(), 0..3),
@@ -192,9 +193,10 @@ prop_compose! {
         suffix_webhook_id in any::<bool>(),
         state in any_state(),
         attempts in any::<u32>(),
-        trigger in coded::<Trigger>(5),
+        trigger in coded::<Trigger>(6),
         free_attempts in any::<u32>(),
         times in (time(), time()),
+        order_key in option::of(0..i64::MAX),
     ) -> Delivery {
         Delivery {
             id: DeliveryId::from_number(ids.0),
@@ -208,7 +210,10 @@ prop_compose! {
             attempts,
             trigger,
             budget: Budget { free_attempts, since: times.0 },
+            // It lies in a table of its own.
+            replay_id: None,
             created_at: times.1,
+            order_key: order_key.map(OrderKey::from_number),
         }
     }
 }
@@ -216,9 +221,9 @@ prop_compose! {
 prop_compose! {
     /// An attempt that has ended.
     pub fn any_attempt()(
-        ids in (id(), id(), id(), id(), option::of(id())),
+        ids in (id(), id(), id(), id(), option::of(id()), option::of(id())),
         number in any::<u32>(),
-        codes in (coded::<Trigger>(5), coded::<AttemptOutcome>(5)),
+        codes in (coded::<Trigger>(6), coded::<AttemptOutcome>(5)),
         status_code in option::of(any::<u16>()),
         texts in (option::of(".*"), option::of(".*")),
         lists in (headers(), headers()),
@@ -254,6 +259,7 @@ prop_compose! {
                 first_byte_us: spans[3],
             },
             fenced,
+            replay_id: ids.5.map(ReplayId::from_number),
         }
     }
 }

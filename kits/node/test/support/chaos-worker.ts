@@ -10,7 +10,6 @@ import { GatewayStore } from '../../src/gateway.js';
 import { PostgresStore, PostgresTransactions, type PgClient, type PgQueryable } from '../../src/postgres.js';
 import { RedisStore } from '../../src/redis.js';
 import type { Transactions } from '../../src/index.js';
-import { API_KEY } from './gateway.js';
 
 const DEATHS = 0.5;
 
@@ -21,13 +20,11 @@ const env = (name: string): string => {
 };
 
 const pool = new pg.Pool({ connectionString: env('DATABASE_URL'), max: 3 });
-// The gateway counts in whole seconds.
-const leaseMs = env('STORE') === 'gateway' ? 1_000 : 300;
 const receiver = new Receiver<PgClient | undefined>({
   provider: trusted({ name: 'chaos', key: ['body:$.id'] }),
   store: await storeOf(env('STORE')),
   deadlineMs: 5_000,
-  leaseMs,
+  leaseMs: 300,
   attemptsMax: 1_000,
   waitMs: 0,
 });
@@ -44,7 +41,11 @@ async function storeOf(name: string): Promise<ClaimStore | Transactions<PgClient
       return new RedisStore(client, { prefix: env('REDIS_PREFIX') });
     }
     case 'gateway':
-      return new GatewayStore({ url: env('GATEWAY_URL'), apiKey: API_KEY, scope: 'chaos' });
+      return new GatewayStore({
+        url: env('HOOKLATCH_TEST_GATEWAY_URL'),
+        apiKey: env('HOOKLATCH_TEST_GATEWAY_KEY'),
+        scope: env('GATEWAY_SCOPE'),
+      });
     default:
       throw new Error(`no such store: ${name}`);
   }

@@ -25,6 +25,7 @@ export interface VectorFile {
   readonly signatures: any[];
   readonly machine: Vector[];
   readonly machine_more: Vector[];
+  readonly answers: any[];
 }
 
 /** The repository that this package lies in. */

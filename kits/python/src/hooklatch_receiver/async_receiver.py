@@ -199,10 +199,13 @@ class AsyncReceiver:
         after = self.settings.retry_after_seconds if after is None else after
         try:
             released = await store.release(run, after, error)
-            self.settings.notify("released" if released == "ok" else "lease_lost", run.key, error)
         except Unavailable as cause:
             # The lease lapses by itself, and the event is taken over then.
             self.settings.notify("release_failed", run.key, cause)
+            return Failed(after, answer)
+        if released != "ok":
+            return self.settings.overtaken(run, error)
+        self.settings.notify("released", run.key, error)
         return Failed(after, answer)
 
     async def _give_up(
@@ -214,7 +217,9 @@ class AsyncReceiver:
             # Not written down: it comes again, and fails again.
             self.settings.notify("release_failed", run.key, cause)
             return Failed(self.settings.lease_seconds, None)
-        self.settings.notify("dead" if failed == "ok" else "lease_lost", run.key, error)
+        if failed != "ok":
+            return self.settings.overtaken(run, error)
+        self.settings.notify("dead", run.key, error)
         return Rejected(answer, error)
 
     async def _transacted(

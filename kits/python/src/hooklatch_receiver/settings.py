@@ -242,6 +242,11 @@ class Settings:
                 self.notify("dead_again", key)
                 return GivenUp(error)
 
+    def overtaken(self, run: Run, error: str) -> Situation:
+        """Somebody else has the event by now: their end of it decides."""
+        self.notify("lease_lost", run.key, error)
+        return InProgress(self.lease_seconds)
+
     def is_final(self, answer: Answer) -> bool:
         """In API mode a refusal of the handler is an answer like any other, and is repeated."""
         return answer.status < (500 if self.policy.mode == "api" else 300)

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};
-use crate::config::{Disabled, Endpoint, EndpointInput, Record};
+use crate::config::{Disabled, Endpoint, EndpointInput, Record, Rotation};
 use crate::limits::LIVE_SECRETS_MAX;
 use crate::retry::Strategy;
 use crate::seal::SealingKey;
@@ -38,6 +38,8 @@ fn an_endpoint_has_a_default_for_everything_but_its_name_and_address() {
             "environment": null,
             "method": "POST",
             "forward_path": false,
+            "auth": null,
+            "ordered_by": null,
             "paused": false,
             "disabled": null,
             "warnings": [],
@@ -76,7 +78,7 @@ fn every_bad_field_is_named_at_once() {
     );
     assert_eq!(
         world.refused_endpoint(json!({
-            "name": "a", "url": 7, "circuit_breaker": {"enabled": true}, "ordered_by": "body:$.c",
+            "name": "a", "url": 7, "circuit_breaker": {"enabled": true}, "ordered_by": "somewhere:c",
             "event_types": ["ord*"], "retry": {"max_attempts": "many"}, "timeout_seconds": -1,
         })),
         [
@@ -159,7 +161,11 @@ fn o1_while_rotating_both_secrets_sign_for_a_day() {
     let mut world = World::new();
     let mut endpoint = world.endpoint(json!({}));
     let new = SigningSecret::generate_hmac([9; 32]);
-    world.with(|making| endpoint.rotate_secret(&new, making));
+    let rotated = |secret: &SigningSecret, seconds| Rotation {
+        secret: secret.clone(),
+        overlap: Millis::from_seconds(seconds),
+    };
+    world.with(|making| endpoint.rotate_secret(&rotated(&new, 86_400), making));
     let live = endpoint
         .signing_secrets(&world.sealing_key, world.now)
         .unwrap();
@@ -173,9 +179,15 @@ fn o1_while_rotating_both_secrets_sign_for_a_day() {
 
     for byte in 10..30 {
         let next = SigningSecret::generate_hmac([byte; 32]);
-        world.with(|making| endpoint.rotate_secret(&next, making));
+        world.with(|making| endpoint.rotate_secret(&rotated(&next, 86_400), making));
     }
     assert_eq!(endpoint.secrets.len(), LIVE_SECRETS_MAX);
+    world.with(|making| endpoint.rotate_secret(&rotated(&new, 0), making));
+    assert_eq!(
+        endpoint.secrets.len(),
+        1,
+        "those of before are taken back at once"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod connection;
 mod endpoint;
+mod endpoint_auth;
 mod former;
 mod group;
 mod project;

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::config::testing::{World, pointers};
-use crate::config::{ApiKey, ApiKeyInput, Project, ProjectInput, Record, Scope};
+use crate::config::{ApiKey, ApiKeyInput, Project, ProjectInput, Record, RotationInput, Scope};
 use crate::ids::{ApiKeyId, ProjectId};
 use crate::secret::Secret;
+use crate::time::Millis;
 use crate::token::api_key_hash;
 
 #[test]
@@ -16,14 +17,39 @@ fn a_project_signs_with_a_secret_that_is_kept_sealed() {
     let stored = project.to_stored();
     assert!(!stored.contains(secret.expose()));
     let project = Project::from_stored(&stored).unwrap();
-    assert_eq!(
-        project
-            .signing_secret(&world.sealing_key)
-            .unwrap()
-            .to_text(),
-        secret
-    );
+    let opened = project.signing_secrets(&world.sealing_key).unwrap();
+    assert_eq!((opened.len(), opened[0].0.to_text()), (1, secret));
     assert!(!project.public().to_string().contains("secret"));
+}
+
+#[test]
+fn a_projects_secret_rotates_and_the_one_before_signs_beside_it() {
+    let mut world = World::new();
+    let input = ProjectInput::from_json(json!({"name": "shop"})).unwrap();
+    let (mut project, first) = world.with(|making| input.build(making)).unwrap();
+    let rotation = |overlap: i64| RotationInput {
+        overlap_seconds: Some(overlap),
+        secret: None,
+    };
+    let next = rotation(60).build([1; 32]).unwrap();
+    world.with(|making| project.rotate_secret(&next, making));
+    let project = Project::from_stored(&project.to_stored()).unwrap();
+    let opened = project.signing_secrets(&world.sealing_key).unwrap();
+    let end = world.now + Millis::from_seconds(60);
+    assert_eq!(opened[0].0.to_text(), next.secret.to_text());
+    assert_eq!((opened[1].0.to_text(), opened[1].1), (first, Some(end)));
+
+    let mut project = project;
+    let last = rotation(0).build([2; 32]).unwrap();
+    world.with(|making| project.rotate_secret(&last, making));
+    let opened = project.signing_secrets(&world.sealing_key).unwrap();
+    assert_eq!(opened.len(), 1);
+    for bad in [-1, 30 * 86_400 + 1] {
+        assert_eq!(
+            pointers(rotation(bad).build([0; 32]).unwrap_err()),
+            ["/overlap_seconds"]
+        );
+    }
 }
 
 #[test]

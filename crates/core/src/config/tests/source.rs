@@ -33,6 +33,7 @@ fn a_source_has_a_default_for_everything_but_its_name() {
             "max_body_bytes": 5_242_880,
             "paused": false,
             "ingest_url": "https://gateway.example/ingest/token",
+            "former_ingest_urls_until": null,
             "unsigned_locations": [],
             "former_rules": [],
             "warnings": [],

@@ -32,7 +32,8 @@ pub struct StripeEvent {
     pub signature: String,
 }
 
-fn modules() -> PathBuf {
+/// Where fetched packages lie.
+pub fn modules() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
     let inputs = target
         .expect("it lies in the target directory")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hooklatch_core::delivery::Trigger;
 use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome, Timing};
-use hooklatch_core::ids::{AttemptId, DeliveryId, EndpointId, MessageId, ProjectId};
+use hooklatch_core::ids::{AttemptId, DeliveryId, EndpointId, MessageId, ProjectId, ReplayId};
 use hooklatch_core::time::Timestamp;
 use serde::Serialize;
 
@@ -33,8 +33,7 @@ pub struct AttemptRecord<'a> {
     pub duration_ms: Option<u64>,
     pub timing: PhaseTimes,
     pub fenced: bool,
-    /// There are no replays yet that an attempt could belong to.
-    pub replay_id: Option<&'a str>,
+    pub replay_id: Option<ReplayId>,
 }
 
 /// How long the phases took, in milliseconds.
@@ -72,7 +71,7 @@ impl<'a> AttemptRecord<'a> {
             duration_ms: ended.then_some(attempt.duration_ms),
             timing: PhaseTimes::of(&attempt.timing),
             fenced: attempt.fenced,
-            replay_id: None,
+            replay_id: attempt.replay_id,
         }
     }
 }

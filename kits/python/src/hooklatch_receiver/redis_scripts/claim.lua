@@ -28,8 +28,11 @@ local function run(fence, epoch, generation, origin, attempt)
     'generation', text(generation), 'origin', origin, 'attempt', text(attempt),
     'fingerprint', fingerprint, 'until', text(now + lease), 'retention', text(retention),
     'provider', ARGV[7], 'event_type', ARGV[8], 'received', ARGV[9])
-  redis.call('HSETNX', KEYS[1], 'first_seen', text(now))
-  redis.call('HDEL', KEYS[1], 'expires', 'result', 'error')
+  if state then
+    redis.call('HDEL', KEYS[1], 'expires', 'result', 'error')
+  else
+    redis.call('HSET', KEYS[1], 'first_seen', text(now))
+  end
   -- Work that nobody ever comes back to goes one retention after its lease.
   redis.call('PEXPIRE', KEYS[1], text(lease + retention))
   return {'run', text(fence), text(epoch), text(generation), origin, text(attempt)}

@@ -1,0 +1,27 @@
+//! Examples of what is sent and answered. The reader's own URL stands in the document's `servers`.
+
+use serde_json::{Value, json};
+
+/// An example of a schema, where there is one.
+pub(super) fn of(schema: &str) -> Option<Value> {
+    Some(match schema {
+        "SourceInput" => json!({"name": "shop", "provider": "stripe",
+            "verifier": {"secret": "whsec_…"}}),
+        "EndpointInput" => json!({"name": "worker", "url": "https://worker.example.com/hooks",
+            "event_types": ["order.*"]}),
+        "ConnectionInput" => json!({"name": "shop to worker",
+            "source_id": "src_1v3hzm1qg0000", "endpoint_id": "ep_1v3hzm1qg0001"}),
+        "ProjectInput" => json!({"name": "staging"}),
+        "ApiKeyInput" => json!({"name": "deploy", "scopes": ["read", "manage"]}),
+        "Rotation" => json!({"overlap_seconds": 86_400}),
+        "Trial" => json!({"script": "function transform(request) { return request }",
+            "request": {"headers": {}, "query": {}, "path": "", "body": {"id": 1}}}),
+        "Send" => json!({"endpoint_id": "ep_1v3hzm1qg0001", "event_type": "order.paid",
+            "payload": {"order": 4711}, "idempotency_key": "order-4711-paid"}),
+        "SendBatch" => json!({"items": [{"tenant": "acme", "payload": {"order": 4711},
+            "idempotency_key": "order-4711-paid"}]}),
+        "Freed" => json!({"freed": 1}),
+        "Status" => json!({"status": "ok"}),
+        _ => return None,
+    })
+}
