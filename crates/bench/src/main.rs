@@ -7,6 +7,7 @@
 mod api;
 mod child;
 mod database;
+mod fairness;
 mod floor;
 mod gateway;
 mod head;
@@ -36,6 +37,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 fn main() -> ExitCode {
     let Arguments { role, options } = Arguments::parse();
     let done = match role {
+        None if options.fairness => fairness::run(&options),
         None => run::run(&options),
         Some(Role::Floor) => floor::serve().map(|()| ExitCode::SUCCESS),
         Some(Role::DropHistory) => shared::dropping::be_a_node().map(|()| ExitCode::SUCCESS),

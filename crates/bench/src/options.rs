@@ -13,8 +13,9 @@ Example:
   cargo xtask bench --fill 0 --seconds 2                a first impression, on an empty store
   cargo xtask bench --scenario send --connections 64    one row
   cargo xtask bench --postgres --fill-claims 5000000    one node and three that share a PostgreSQL
+  cargo xtask bench --fairness --seconds 10             what one endpoint's trouble costs the others
 
-The last one starts a PostgreSQL in a temporary directory; --database-url takes one that is there.";
+--postgres starts a PostgreSQL in a temporary directory; --database-url takes one that is there.";
 
 /// Measures hooklatch beside a bare server, and prints a table.
 #[derive(Parser)]
@@ -86,6 +87,11 @@ pub(crate) struct Options {
         hide_env_values = true
     )]
     pub database_url: Option<String>,
+
+    /// Measure only whether deliveries to endpoints that work are slower beside one that is slow, one
+    /// that fails and a tenant that is flooded
+    #[arg(long)]
+    pub fairness: bool,
 
     /// How many nodes share it
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,3", value_parser = clap::value_parser!(u8).range(1..=16))]

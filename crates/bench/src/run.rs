@@ -114,7 +114,8 @@ impl Bench {
         })
     }
 
-    fn start(&self) -> Result<Gateway, Failure> {
+    /// Starts a gateway on a store of its own that is empty.
+    pub(crate) fn start(&self) -> Result<Gateway, Failure> {
         self.start_on(Store::Directory)
     }
 

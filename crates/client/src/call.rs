@@ -92,6 +92,53 @@ impl Server {
         }
     }
 
+    /// Makes the call once, and takes its answer line by line. Each line has as long as a whole
+    /// answer has otherwise.
+    pub async fn lines(
+        &self,
+        call: &Call,
+        mut line: impl FnMut(serde_json::Value),
+    ) -> Result<(), Error> {
+        let mut request = self.request(call)?;
+        let accepted = HeaderValue::from_static("application/x-ndjson");
+        request.headers_mut().insert(ACCEPT, accepted);
+        let answer = self.in_time(self.pool.request(request)).await?;
+        let answer = answer.map_err(|error| match error.is_connect() {
+            true => self.unreachable(error),
+            false => self.interrupted(error.into()),
+        })?;
+        if !answer.status().is_success() {
+            return self.read(answer).await.map(drop);
+        }
+        let status = answer.status().as_u16();
+        let mut body = answer.into_body();
+        let mut rest = Vec::new();
+        while let Some(frame) = self.in_time(body.frame()).await? {
+            let frame = frame.map_err(|error| self.interrupted(error.into()))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            rest.extend_from_slice(&data);
+            if rest.len() > ANSWER_BYTES_MAX {
+                return Err(self.interrupted("a line without end".into()));
+            }
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let text: Vec<u8> = rest.drain(..=end).collect();
+                let read = serde_json::from_slice(&text);
+                line(read.map_err(|source| Error::Unreadable { status, source })?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let done = tokio::time::timeout(self.timeout, work).await;
+        done.map_err(|_elapsed| Error::TimedOut {
+            server: self.base.clone(),
+            after: self.timeout,
+        })
+    }
+
     async fn try_once(&self, call: &Call) -> Result<Answer, Error> {
         let request = self.request(call)?;
         let exchange = async {

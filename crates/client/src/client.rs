@@ -155,6 +155,34 @@ impl Client {
         self.call(Method::POST, path, body, repeat).await
     }
 
+    /// Makes a call whose answer comes line by line, each a JSON document.
+    pub(crate) async fn post_lines(
+        &self,
+        path: String,
+        body: Bytes,
+        line: impl FnMut(serde_json::Value),
+    ) -> Result<(), Error> {
+        let call = Call {
+            method: Method::POST,
+            path,
+            body,
+            repeat: Repeat::Never,
+        };
+        self.server.lines(&call, line).await
+    }
+
+    /// The error of a call that was broken off on the server's side.
+    pub(crate) fn broken_off(&self, told: &serde_json::Value) -> Error {
+        let problem: Option<Problem> = serde_json::from_value(told.clone()).ok();
+        match problem {
+            Some(problem) if problem.status != 0 => Error::Refused(Box::new(problem)),
+            Some(_) | None => Error::Interrupted {
+                server: self.server.base.clone(),
+                source: "the answer ended before its last line".into(),
+            },
+        }
+    }
+
     pub(crate) async fn call(
         &self,
         method: Method,

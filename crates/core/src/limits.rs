@@ -79,6 +79,29 @@ pub const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 pub const CONCURRENCY_DEFAULT: u32 = 64;
 /// The most attempts at one endpoint at the same time.
 pub const CONCURRENCY_MAX: u32 = 1_000;
+/// The highest rate of attempts at one endpoint, per second.
+pub const PER_SECOND_MAX: u32 = 10_000;
+/// The most attempts at one endpoint that may come at once before its rate holds.
+pub const BURST_MAX: u32 = 100_000;
+/// The share of failed attempts, in percent, at which a circuit opens where nobody says otherwise.
+pub const CIRCUIT_PERCENT_DEFAULT: u32 = 50;
+/// The fewest attempts over which a circuit opens, where nobody says otherwise.
+pub const CIRCUIT_ATTEMPTS_DEFAULT: u32 = 20;
+/// The most attempts that a circuit may be set to wait for.
+pub const CIRCUIT_ATTEMPTS_MAX: u32 = 100_000;
+/// The window over which a circuit counts where nobody says otherwise, in seconds.
+pub const CIRCUIT_WINDOW_SECONDS_DEFAULT: u32 = 60;
+/// How long a circuit stays open before it is probed where nobody says otherwise, in seconds.
+pub const CIRCUIT_COOLDOWN_SECONDS_DEFAULT: u32 = 60;
+/// The longest window or cooldown of a circuit, in seconds: a day.
+pub const CIRCUIT_SECONDS_MAX: u32 = 86_400;
+/// After how long without a success an endpoint is disabled where nobody says otherwise, in
+/// seconds: 5 days.
+pub const DISABLE_AFTER_SECONDS_DEFAULT: u32 = 5 * 86_400;
+/// The longest that this can be, in seconds: 400 days.
+pub const DISABLE_AFTER_SECONDS_MAX: u32 = 400 * 86_400;
+/// Endpoints one after the other that may stand in for each other.
+pub const FAILOVER_HOPS_MAX: usize = 8;
 /// Attempts of one delivery where nobody says otherwise: the first, and ten after it (O7).
 pub const ATTEMPTS_DEFAULT: u32 = 11;
 /// The most attempts of one delivery.

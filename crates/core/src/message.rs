@@ -156,6 +156,12 @@ pub struct Message {
     pub extra_headers: Vec<(String, String)>,
     /// What the caller should know about what was left out.
     pub warnings: Vec<String>,
+    /// Until when its payload is kept at most, where the caller said so.
+    #[serde(default)]
+    pub payload_until: Option<Timestamp>,
+    /// When its payload was pruned.
+    #[serde(default)]
+    pub payload_pruned_at: Option<Timestamp>,
 }
 
 impl Message {
@@ -256,6 +262,9 @@ pub struct Request {
     pub received_at: Timestamp,
     /// The status with which it was answered.
     pub response_status: u16,
+    /// When its own payload was pruned.
+    #[serde(default)]
+    pub payload_pruned_at: Option<Timestamp>,
 }
 
 /// A message with what is needed to send it.

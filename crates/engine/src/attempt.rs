@@ -5,23 +5,25 @@ mod entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooklatch_core::delivery::attempt::{AttemptOutcome, Timing};
+use hooklatch_core::delivery::attempt::AttemptOutcome;
+use hooklatch_core::delivery::control::LaneEvent;
 use hooklatch_core::delivery::lifecycle::Next;
-use hooklatch_core::delivery::verdict::{self, AttemptFacts, Happened, LeaseFacts, Start, Verdict};
+use hooklatch_core::delivery::verdict::{self, AttemptFacts, LeaseFacts, Start, Verdict};
 use hooklatch_core::delivery::{Lease as Tenure, State, Trigger};
 use hooklatch_core::ids::EndpointId;
 use hooklatch_core::message::Parcel;
-use hooklatch_core::retry::retry_after;
 use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_core::transform::{TransformError, TransformInput};
-use hooklatch_egress::{Answer, Attempted, Call, SendError};
-use hooklatch_store::{FinishAttempt, Finished, Lease, StoreError};
+use hooklatch_egress::Call;
+use hooklatch_store::{FinishAttempt, Finished, LaneReporting, Lease, Reported, StoreError};
 use tokio::time::{Instant, sleep};
 
-use crate::destination::Destination;
-use crate::record::{self, Made};
+use crate::destination::{Destination, other_lane};
+use crate::record::Made;
+use crate::sent::{Sent, Witness};
 use crate::settings::millis;
 use crate::shared::{Shared, Slot};
+use crate::standing;
 
 /// The waits before a finish that the store did not take is told again.
 const TELL_WAIT_MIN: Duration = Duration::from_millis(50);
@@ -33,11 +35,11 @@ const TELL_AFTER_LEASE: Duration = Duration::from_secs(60);
 /// Attempts a delivery, or gives its lease back, and tells the store what came of it.
 pub(crate) async fn run(shared: Arc<Shared>, slot: Slot, lease: Lease, taken_at: Instant) {
     let work = Work::new(&shared, &lease, taken_at);
-    match verdict::before_attempt(&work.lease_facts()) {
-        Start::GiveBack(next) => work.tell(work.giving_back(next)).await,
+    match work.start() {
+        Start::GiveBack(next) => work.give_back(next).await,
         // A lease that may be over is no leave to send: we were frozen, or the store was slow.
         Start::Attempt if shared.stop.is_cancelled() || work.lease_left().is_zero() => {
-            work.tell(work.giving_back(not_started())).await;
+            work.give_back(not_started()).await;
         }
         Start::Attempt => work.attempt().await,
     }
@@ -59,17 +61,6 @@ struct Work<'a> {
     tenure: Tenure,
     destination: Destination,
     taken_at: Instant,
-}
-
-/// How a request went.
-struct Sent {
-    happened: Happened,
-    answer: Option<Answer>,
-    status_seen: Option<u16>,
-    error: Option<String>,
-    timing: Timing,
-    duration: Duration,
-    request_headers: Vec<(String, String)>,
 }
 
 impl<'a> Work<'a> {
@@ -106,10 +97,27 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether the attempt is made, here and now.
+    fn start(&self) -> Start {
+        let (directory, delivery) = (&*self.shared.directory, &self.lease.delivery);
+        if let Some(lane) = other_lane(directory, delivery) {
+            return Start::GiveBack(Next::Shift(lane));
+        }
+        let start = verdict::before_attempt(&self.lease_facts());
+        verdict::unless_elsewhere(start, self.lease.passage, || self.stand_in())
+    }
+
+    fn stand_in(&self) -> Option<EndpointId> {
+        self.destination.stand_in(&*self.shared.directory)
+    }
+
     async fn attempt(&self) {
         let transformed = match self.transformed().await {
             Ok(transformed) => transformed,
-            Err(error) => return self.tell(self.not_transformed(&error)).await,
+            Err(error) => {
+                self.tell(self.not_transformed(&error), None).await;
+                return;
+            }
         };
         let started_at = self.now();
         let delivery = &self.lease.delivery;
@@ -117,7 +125,13 @@ impl<'a> Work<'a> {
         let sent = self.sent(parcel, started_at).await;
         let verdict = self.judge(&sent);
         let status = sent.answer.as_ref().map(|answer| answer.status);
-        self.tell(self.ending(started_at, sent, &verdict)).await;
+        let report = self.report(&sent, &verdict);
+        let events = self
+            .tell(self.ending(started_at, sent, &verdict), report)
+            .await;
+        if let (false, Some(endpoint)) = (events.is_empty(), delivery.endpoint_id) {
+            standing::hear(&*self.shared.directory, endpoint, &events).await;
+        }
         if let (true, Some(endpoint)) = (verdict.disable_endpoint, delivery.endpoint_id) {
             self.disable(endpoint, status).await;
         }
@@ -175,16 +189,41 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// What the store is told of the endpoint.
+    fn report(&self, sent: &Sent, verdict: &Verdict) -> Option<LaneReporting> {
+        let Destination::Endpoint(ready) = &self.destination else {
+            return None;
+        };
+        if sent.witness == Witness::Ourselves {
+            return None;
+        }
+        let sample = verdict::sample(sent.happened, verdict.outcome);
+        let (told, started_at) = (&self.shared.told, self.tenure.started_at);
+        told.report(ready.endpoint(), &self.lease.delivery, sample, started_at)
+    }
+
     fn judge(&self, sent: &Sent) -> Verdict {
         let since = self.lease.delivery.budget.since;
-        verdict::after_attempt(&AttemptFacts {
+        let verdict = verdict::after_attempt(&AttemptFacts {
             happened: sent.happened,
             retry: self.destination.retry(),
             on_uncertain: self.destination.on_uncertain(),
             attempts_spent: self.lease.delivery.attempts_spent(),
             age: self.now().since(since),
             jitter: rand::random(),
-        })
+        });
+        match verdict.next {
+            Next::Fail(_) => Verdict {
+                next: verdict.next.or_over_to(self.stand_in()),
+                ..verdict
+            },
+            Next::Deliver
+            | Next::Retry { .. }
+            | Next::Hold(_)
+            | Next::Cancel(_)
+            | Next::Shift(_)
+            | Next::FailOver(_) => verdict,
+        }
     }
 
     // After the finish: what is lost in between is said again by the endpoint's next answer.
@@ -228,21 +267,26 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Tells the store until it takes it: what a receiver has said cannot be asked again.
-    async fn tell(&self, finish: FinishAttempt) {
+    async fn give_back(&self, next: Next) {
+        self.tell(self.giving_back(next), None).await;
+    }
+
+    /// Tells the store until it takes it: what a receiver has said cannot be asked again. Answers
+    /// what people shall hear of the endpoint.
+    async fn tell(&self, finish: FinishAttempt, report: Option<LaneReporting>) -> Vec<LaneEvent> {
         let delivery = finish.delivery_id;
         let deadline = self.lease_ends() + TELL_AFTER_LEASE;
         let mut wait = TELL_WAIT_MIN;
         loop {
-            match self.shared.store.finish(finish.clone()).await {
-                Ok(finished) => {
+            match self.finish(finish.clone(), report.clone()).await {
+                Ok(Reported { finished, events }) => {
                     if finished == Finished::Fenced {
                         tracing::info!(%delivery, "a result came after its lease was overtaken");
                     }
                     if let Some(attempt) = &finish.attempt {
                         self.shared.directory.attempted(attempt);
                     }
-                    return;
+                    return events;
                 }
                 Err(error) if Instant::now() + wait > deadline => {
                     tracing::error!(
@@ -250,7 +294,7 @@ impl<'a> Work<'a> {
                         error = &error as &dyn std::error::Error,
                         "a result could not be stored; the attempt counts as uncertain"
                     );
-                    return;
+                    return Vec::new();
                 }
                 Err(error) => tracing::debug!(
                     %delivery,
@@ -260,6 +304,21 @@ impl<'a> Work<'a> {
             }
             sleep(wait).await;
             wait = (wait * 2).min(TELL_WAIT_MAX);
+        }
+    }
+
+    async fn finish(
+        &self,
+        finish: FinishAttempt,
+        report: Option<LaneReporting>,
+    ) -> Result<Reported, StoreError> {
+        let store = &self.shared.store;
+        match report {
+            Some(report) => store.finish_and_report(finish, report).await,
+            None => Ok(Reported {
+                finished: store.finish(finish).await?,
+                events: Vec::new(),
+            }),
         }
     }
 
@@ -278,96 +337,7 @@ impl<'a> Work<'a> {
     }
 }
 
-impl Sent {
-    fn new(attempted: Attempted, now: Timestamp) -> Self {
-        let timing = attempted.timing;
-        let sent = Self {
-            duration: timing.total,
-            timing: Timing {
-                dns_us: timing.dns.map(micros),
-                tcp_us: timing.tcp.map(micros),
-                tls_us: timing.tls.map(micros),
-                first_byte_us: timing.first_byte.map(micros),
-            },
-            ..Self::ended(Happened::NotSent)
-        };
-        match attempted.result {
-            Ok(answer) => Self {
-                happened: answered(&answer, now),
-                answer: Some(answer),
-                ..sent
-            },
-            Err(error) => Self {
-                happened: if error.request_written() {
-                    Happened::Uncertain
-                } else {
-                    Happened::NotSent
-                },
-                status_seen: status_seen(&error),
-                error: Some(error.to_string()),
-                ..sent
-            },
-        }
-    }
-
-    fn not_sent(error: String) -> Self {
-        Self {
-            error: Some(error),
-            ..Self::ended(Happened::NotSent)
-        }
-    }
-
-    // Whether the request had been written is lost with the connection, so nobody knows (O5).
-    fn cut_short(duration: Duration) -> Self {
-        let error = "the gateway stopped before the answer came; its outcome is not known";
-        Self {
-            error: Some(error.to_owned()),
-            duration,
-            ..Self::ended(Happened::Uncertain)
-        }
-    }
-
-    fn ended(happened: Happened) -> Self {
-        Self {
-            happened,
-            answer: None,
-            status_seen: None,
-            error: None,
-            timing: Timing::default(),
-            duration: Duration::ZERO,
-            request_headers: Vec::new(),
-        }
-    }
-}
-
 /// Without the store nobody knows what was sent before, so that nothing is sent.
 fn unavailable(error: &StoreError) -> TransformError {
     TransformError::Unavailable(error.to_string())
-}
-
-fn answered(answer: &Answer, now: Timestamp) -> Happened {
-    let receipt = record::header(answer, "hooklatch-receipt");
-    let wait = record::header(answer, "retry-after");
-    Happened::Answered {
-        status: answer.status,
-        retry_after: wait.and_then(|header| retry_after(header, now)),
-        receipt: receipt.and_then(|header| header.parse().ok()),
-    }
-}
-
-/// The status of an answer that had begun and did not come to its end.
-fn status_seen(error: &SendError) -> Option<u16> {
-    match error {
-        SendError::Timeout { status, .. } | SendError::Broken { status, .. } => *status,
-        SendError::Refused(_)
-        | SendError::Dns { .. }
-        | SendError::Connect { .. }
-        | SendError::Tls { .. }
-        | SendError::BadAnswer { .. }
-        | SendError::HeadTooLarge { .. } => None,
-    }
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use hooklatch_core::config::OnUncertain;
+use hooklatch_core::delivery::control::{LaneControl, WhileOpen};
 use hooklatch_core::delivery::lane::{self, Traffic};
 use hooklatch_core::delivery::verdict::Standing;
 use hooklatch_core::delivery::{Delivery, Lane};
-use hooklatch_core::ids::EndpointId;
+use hooklatch_core::ids::{ConnectionId, EndpointId};
 use hooklatch_core::limits::{CONCURRENCY_DEFAULT, TIMEOUT_SECONDS_DEFAULT};
 use hooklatch_core::message::{DirectTarget, Message};
 use hooklatch_core::retry::RetryPolicy;
@@ -19,7 +20,7 @@ use hooklatch_store::Terms;
 use http::Method;
 use url::Url;
 
-use crate::directory::{Directory, ReadyEndpoint};
+use crate::directory::{Directory, Gate, ReadyEndpoint};
 use crate::settings::millis;
 
 /// A lease outlives the attempt's own time by this (O4).
@@ -74,7 +75,14 @@ fn terms_of_place(directory: &dyn Directory, lane: Lane) -> Terms {
         return bare_url;
     }
     let Some(endpoint) = directory.endpoint(EndpointId::from_number(lane.0)) else {
-        return bare_url;
+        return match directory.gate(ConnectionId::from_number(lane.0)) {
+            Some(Gate::Paused) => Terms {
+                capacity: 0,
+                ..bare_url
+            },
+            // What waited goes back to its endpoint's lane.
+            Some(Gate::Open { .. }) | None => bare_url,
+        };
     };
     let endpoint = endpoint.endpoint();
     let concurrency = endpoint.rate_limit.concurrency as usize;
@@ -90,7 +98,64 @@ fn terms_of_place(directory: &dyn Directory, lane: Lane) -> Terms {
     }
 }
 
+/// What limits a lane beyond that.
+pub(crate) fn lane_control(directory: &dyn Directory, lane: Lane) -> Option<LaneControl> {
+    // A rate and a circuit are the endpoint's, for live traffic and replays together.
+    let lane = lane.for_live();
+    if lane.0 < 0 {
+        return None;
+    }
+    let Some(ready) = directory.endpoint(EndpointId::from_number(lane.0)) else {
+        return match directory.gate(ConnectionId::from_number(lane.0)) {
+            Some(Gate::Open { resumed_at }) => Some(LaneControl {
+                resumed_at: Some(resumed_at?),
+                ..LaneControl::default()
+            }),
+            Some(Gate::Paused) | None => None,
+        };
+    };
+    match standing(ready.endpoint()) {
+        // What is due fails, or goes elsewhere, and need not be spared that.
+        Standing::Disabled | Standing::Deleted => None,
+        Standing::Open | Standing::Paused => {
+            let control = ready.endpoint().lane_control(WhileOpen::Wait)?;
+            let while_open = match control.breaker.and_then(|_| ready.stand_in(directory)) {
+                Some(_) => WhileOpen::Divert,
+                None => WhileOpen::Wait,
+            };
+            Some(LaneControl {
+                while_open,
+                ..control
+            })
+        }
+    }
+}
+
+/// The lane where a delivery belongs now, if that is another one than where it is: what came by a
+/// connection that is paused waits in that connection's lane, and goes back when it is resumed.
+pub(crate) fn other_lane(directory: &dyn Directory, delivery: &Delivery) -> Option<Lane> {
+    let connection = delivery.connection_id?;
+    let here = delivery.lane();
+    let waits_in = Lane::of_connection(connection).for_traffic_of(here);
+    let is_there = here == waits_in;
+    match directory.gate(connection) {
+        Some(Gate::Paused) => (!is_there).then_some(waits_in),
+        Some(Gate::Open { .. }) | None => delivery
+            .endpoint_id
+            .map(|endpoint| Lane::of_endpoint(endpoint).for_traffic_of(here))
+            .filter(|_| is_there),
+    }
+}
+
 impl Destination {
+    /// The endpoint that takes deliveries in this one's place, if one does.
+    pub(crate) fn stand_in(&self, directory: &dyn Directory) -> Option<EndpointId> {
+        match self {
+            Self::Endpoint(ready) => ready.stand_in(directory),
+            Self::Url(_) | Self::Deleted => None,
+        }
+    }
+
     /// Looks up where a delivery goes now.
     pub(crate) fn of(
         directory: &dyn Directory,

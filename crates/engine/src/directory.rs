@@ -25,6 +25,18 @@ use url::Url;
 /// A change of the configuration under way.
 pub type Saving<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
+/// Whether a connection lets anything pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// It does.
+    Open {
+        /// When a person last let it go on.
+        resumed_at: Option<Timestamp>,
+    },
+    /// Not for now; what came by it waits in a lane of its own.
+    Paused,
+}
+
 /// The configuration as it is now. All but `disable_endpoint` are called for each attempt or from
 /// the store's own threads, and answer at once.
 pub trait Directory: Send + Sync + 'static {
@@ -33,6 +45,12 @@ pub trait Directory: Send + Sync + 'static {
 
     /// The script of a connection, if it has one.
     fn script(&self, connection: ConnectionId) -> Option<Arc<str>>;
+
+    /// Whether a connection lets anything pass; none where there is none by this number.
+    fn gate(&self, connection: ConnectionId) -> Option<Gate> {
+        let _ = connection;
+        None
+    }
 
     /// What signs a send to a bare URL at `now` that brings no secret of its own, newest first.
     fn project_secrets(&self, project: ProjectId, now: Timestamp) -> Option<Arc<[SigningSecret]>>;
@@ -99,6 +117,11 @@ impl ReadyEndpoint {
         &self.endpoint
     }
 
+    /// What takes its deliveries in its place, if anything does.
+    pub(crate) fn stand_in(&self, directory: &dyn Directory) -> Option<EndpointId> {
+        self.endpoint.stand_in(|id| directory.endpoint(id))
+    }
+
     pub(crate) fn method(&self) -> Result<&Method, &str> {
         Ok(&self.wiring()?.method)
     }
@@ -139,6 +162,12 @@ impl ReadyEndpoint {
 
     fn wiring(&self) -> Result<&Wiring, &str> {
         self.wiring.as_ref().map_err(String::as_str)
+    }
+}
+
+impl AsRef<Endpoint> for ReadyEndpoint {
+    fn as_ref(&self) -> &Endpoint {
+        &self.endpoint
     }
 }
 

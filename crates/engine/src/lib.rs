@@ -15,12 +15,14 @@ mod leasing;
 mod record;
 pub mod replays;
 mod request;
+mod sent;
 mod settings;
 mod shared;
+mod standing;
 mod tokens;
 mod transformer;
 
-pub use directory::{Directory, ReadyEndpoint, Saving};
+pub use directory::{Directory, Gate, ReadyEndpoint, Saving};
 pub use handle::{Drained, Engine, EngineHandle};
 pub use settings::Settings;
 pub use transformer::{NoTransforms, Transformer, Transforming};

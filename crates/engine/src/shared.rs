@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hooklatch_core::delivery::Lane;
+use hooklatch_core::delivery::control::LaneControl;
 use hooklatch_core::delivery::scheduler::{Room, Scheduler};
 use hooklatch_core::time::Millis;
 use hooklatch_egress::Sender;
@@ -11,9 +12,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::destination::lane_terms;
+use crate::destination::{lane_control, lane_terms};
 use crate::directory::Directory;
 use crate::settings::{Settings, millis};
+use crate::standing::Told;
 use crate::tokens::Tokens;
 use crate::transformer::Transformer;
 
@@ -22,6 +24,8 @@ pub(crate) struct Shared {
     pub directory: Arc<dyn Directory>,
     pub sender: Sender,
     pub transformer: Arc<dyn Transformer>,
+    /// What was told of endpoints.
+    pub told: Told,
     /// What lets us in where a token is wanted.
     pub tokens: Tokens,
     /// Held for a few counts only, and never across an await.
@@ -51,6 +55,7 @@ impl Shared {
             directory,
             sender,
             transformer,
+            told: Told::default(),
             tokens: Tokens::default(),
             scheduler: Mutex::new(Scheduler::new(settings.limits())),
             started: Instant::now(),
@@ -99,6 +104,10 @@ impl LeaseTerms for Shared {
             capacity: self.scheduler().capacity(lane, terms.capacity),
             ..terms
         }
+    }
+
+    fn control(&self, lane: Lane) -> Option<LaneControl> {
+        lane_control(&*self.directory, lane)
     }
 }
 

@@ -7,6 +7,8 @@ use clap::builder::BoolishValueParser;
 use clap::{Arg, Args, Command, CommandFactory, Parser, Subcommand};
 use hooklatch_core::secret::Secret;
 
+use crate::apply::ApplyArgs;
+use crate::backtest::BacktestArgs;
 use crate::connect::{API_KEY_VARIABLE, ConnectArgs};
 use crate::listen::arguments::ListenArgs;
 use crate::prove::args::ProveArgs;
@@ -37,6 +39,10 @@ pub(crate) enum Action {
     Serve(Box<ServeArgs>),
     /// Send a message through a running gateway
     Send(Box<SendArgs>),
+    /// Try a key rule on stored requests, without acting
+    Backtest(Box<BacktestArgs>),
+    /// Bring sources, endpoints and connections to what a file declares
+    Apply(Box<ApplyArgs>),
     /// Forward what arrives at a source to this machine, live
     Listen(Box<ListenArgs>),
     /// Send many deliveries again, as one job with a plan
@@ -137,11 +143,23 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "HOOKLATCH_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
 
-    /// For how many days a database keeps messages, requests and attempts; claims are kept for
-    /// their windows either way [default: for ever]
+    /// For how many days messages, requests and attempts are kept, unless a project says
+    /// otherwise; claims are kept for their windows either way [default: for ever]
     #[arg(long, value_name = "DAYS", env = "HOOKLATCH_HISTORY_DAYS")]
     pub history_days: Option<u32>,
 
+    /// For how many days bodies are kept, unless a project says otherwise [default: for as long as
+    /// their history]
+    #[arg(long, value_name = "DAYS", env = "HOOKLATCH_PAYLOAD_DAYS")]
+    pub payload_days: Option<u32>,
+
+    /// How often it is looked for what has been kept for long enough [default: 60]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HOOKLATCH_RETENTION_INTERVAL_SECONDS"
+    )]
+    pub retention_interval_seconds: Option<u64>,
     #[command(flatten)]
     pub rate: RateArgs,
 }
@@ -394,6 +412,8 @@ mod tests {
             match Cli::try_parse_from(words).unwrap().command {
                 Action::Serve(serve) => serve.dev,
                 Action::Send(_)
+                | Action::Backtest(_)
+                | Action::Apply(_)
                 | Action::Listen(_)
                 | Action::Replay(_)
                 | Action::Migrate(_)

@@ -1,11 +1,14 @@
 //! The `hooklatch` binary: reads the command line, runs one command, and says by its exit code
 //! what came of it: 0 done, 1 refused or failed, 2 not understood.
 
+mod apply;
+mod backtest;
 mod cli;
 mod connect;
 mod copy;
 mod demo;
 mod failure;
+mod listed;
 mod listen;
 mod lookup;
 mod migrate;
@@ -59,6 +62,8 @@ async fn run(action: Action) -> Result<(), Failure> {
     match action {
         Action::Serve(arguments) => serve::run(arguments).await,
         Action::Send(arguments) => send::run(arguments).await,
+        Action::Backtest(arguments) => backtest::run(arguments).await,
+        Action::Apply(arguments) => apply::run(arguments).await,
         Action::Listen(arguments) => listen::run(arguments).await,
         Action::Replay(arguments) => replay::run(arguments).await,
         Action::Migrate(arguments) => migrate::run(arguments).await,

@@ -82,6 +82,7 @@ pub struct Inner {
     source_shares: Arc<SourceShares>,
     body_memory: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
+    backtests: Arc<Semaphore>,
     refusals: RefusalLog,
     transformer: Arc<dyn Transformer>,
     feed: Feed,
@@ -122,6 +123,7 @@ impl App {
             source_shares: SourceShares::of(settings.flights_max),
             body_memory: Arc::new(Semaphore::new(body::shares(settings.body_memory_bytes))),
             comparisons: Arc::new(Semaphore::new(COMPARISONS_MAX)),
+            backtests: Arc::new(Semaphore::new(1)),
             refusals: RefusalLog::new(settings.refusals_per_second),
             settings,
         }))
@@ -220,6 +222,10 @@ impl Inner {
 
     pub(crate) fn comparisons(&self) -> Arc<Semaphore> {
         Arc::clone(&self.comparisons)
+    }
+
+    pub(crate) fn backtests(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.backtests)
     }
 
     pub(crate) fn refusals(&self) -> &RefusalLog {

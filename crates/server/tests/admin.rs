@@ -85,10 +85,10 @@ async fn only_an_admin_key_opens_projects_and_keys() {
         ("GET", "/v1/api-keys/key_0000000000001"),
         ("DELETE", "/v1/api-keys/key_0000000000001"),
     ] {
-        let body = if method == "POST" {
-            json!({"name": "x", "scopes": ["read"]})
-        } else {
-            Value::Null
+        let body = match (method, path) {
+            ("POST", "/v1/projects") => json!({"name": "x"}),
+            ("POST", _) => json!({"name": "x", "scopes": ["read"]}),
+            (_, _) => Value::Null,
         };
         let answer = with_key(&gateway, &key, method, path, body).await;
         answer.expect(403);
@@ -150,6 +150,56 @@ async fn the_last_admin_key_stays() {
     gateway.api("POST", "/v1/api-keys", wrong).await.expect(422);
 }
 
+/// Every call about one thing.
+fn calls_about(ids: &Ids) -> Vec<(&'static str, String)> {
+    let Ids {
+        source,
+        endpoint,
+        connection,
+        message,
+        request,
+        delivery,
+    } = ids;
+    vec![
+        ("GET", format!("/v1/sources/{source}")),
+        ("PATCH", format!("/v1/sources/{source}")),
+        ("DELETE", format!("/v1/sources/{source}")),
+        ("POST", format!("/v1/sources/{source}/pause")),
+        ("POST", format!("/v1/sources/{source}/resume")),
+        ("POST", format!("/v1/sources/{source}/rotate-token")),
+        ("GET", format!("/v1/endpoints/{endpoint}")),
+        ("PATCH", format!("/v1/endpoints/{endpoint}")),
+        ("DELETE", format!("/v1/endpoints/{endpoint}")),
+        ("POST", format!("/v1/endpoints/{endpoint}/pause")),
+        ("POST", format!("/v1/endpoints/{endpoint}/resume")),
+        ("POST", format!("/v1/endpoints/{endpoint}/rotate-secret")),
+        ("GET", format!("/v1/connections/{connection}")),
+        ("PATCH", format!("/v1/connections/{connection}")),
+        ("DELETE", format!("/v1/connections/{connection}")),
+        ("GET", format!("/v1/messages/{message}")),
+        ("GET", format!("/v1/messages/{message}/requests")),
+        ("GET", format!("/v1/messages/{message}/deliveries")),
+        ("POST", format!("/v1/messages/{message}/retry")),
+        ("GET", format!("/v1/requests/{request}")),
+        ("POST", format!("/v1/requests/{request}/release")),
+        ("POST", format!("/v1/requests/{request}/discard")),
+        ("GET", format!("/v1/deliveries/{delivery}")),
+        ("GET", format!("/v1/deliveries/{delivery}/attempts")),
+        ("POST", format!("/v1/deliveries/{delivery}/retry")),
+        ("POST", format!("/v1/deliveries/{delivery}/cancel")),
+    ]
+}
+
+/// What a project has.
+struct Ids {
+    source: String,
+    endpoint: String,
+    connection: String,
+    message: String,
+    request: String,
+    delivery: String,
+}
+
 #[tokio::test]
 async fn another_projects_ids_are_not_found_anywhere() {
     let gateway = Gateway::start().await;
@@ -170,37 +220,15 @@ async fn another_projects_ids_are_not_found_anywhere() {
     let connection = id(&connections["data"][0]);
     let request = accepted["request_id"].as_str().unwrap();
     let (_, key) = stranger(&gateway).await;
-    let paths = [
-        ("GET", format!("/v1/sources/{source}")),
-        ("PATCH", format!("/v1/sources/{source}")),
-        ("DELETE", format!("/v1/sources/{source}")),
-        ("POST", format!("/v1/sources/{source}/pause")),
-        ("POST", format!("/v1/sources/{source}/resume")),
-        ("POST", format!("/v1/sources/{source}/rotate-token")),
-        ("GET", format!("/v1/endpoints/{endpoint}")),
-        ("PATCH", format!("/v1/endpoints/{endpoint}")),
-        ("DELETE", format!("/v1/endpoints/{endpoint}")),
-        ("POST", format!("/v1/endpoints/{endpoint}/pause")),
-        ("POST", format!("/v1/endpoints/{endpoint}/resume")),
-        ("POST", format!("/v1/endpoints/{endpoint}/rotate-secret")),
-        ("GET", format!("/v1/connections/{connection}")),
-        ("PATCH", format!("/v1/connections/{connection}")),
-        ("DELETE", format!("/v1/connections/{connection}")),
-        ("POST", format!("/v1/connections/{connection}/pause")),
-        ("POST", format!("/v1/connections/{connection}/resume")),
-        ("GET", format!("/v1/messages/{message}")),
-        ("GET", format!("/v1/messages/{message}/requests")),
-        ("GET", format!("/v1/messages/{message}/deliveries")),
-        ("POST", format!("/v1/messages/{message}/retry")),
-        ("GET", format!("/v1/requests/{request}")),
-        ("POST", format!("/v1/requests/{request}/release")),
-        ("POST", format!("/v1/requests/{request}/discard")),
-        ("GET", format!("/v1/deliveries/{delivery}")),
-        ("GET", format!("/v1/deliveries/{delivery}/attempts")),
-        ("POST", format!("/v1/deliveries/{delivery}/retry")),
-        ("POST", format!("/v1/deliveries/{delivery}/cancel")),
-    ];
-    for (method, path) in paths {
+    let ids = Ids {
+        source,
+        endpoint: endpoint.clone(),
+        connection,
+        message: message.to_owned(),
+        request: request.to_owned(),
+        delivery,
+    };
+    for (method, path) in calls_about(&ids) {
         let body = if method == "PATCH" {
             json!({})
         } else {

@@ -41,9 +41,9 @@ pub(crate) async fn command(
     let db = transaction.client();
     match delivery.command(command, now) {
         Err(refused) => Ok(Commanded::Refused(refused)),
-        // What the command starts again needs its message. Reading it keeps its history from being
-        // dropped until the commit, and after that the live delivery does.
-        Ok(moved) if !moved.state.status().is_final() && !has_message(db, &moved).await? => {
+        // What the command starts again needs its payload. Locking it keeps it from being pruned,
+        // and its history from being dropped, until the commit; after that the live delivery does.
+        Ok(moved) if !moved.state.status().is_final() && !has_payload(db, &moved).await? => {
             Ok(Commanded::Refused(CommandRefused::HistoryDropped))
         }
         Ok(moved) => {
@@ -79,13 +79,12 @@ async fn in_order(
     Ok(decode_columns(&row)?)
 }
 
-/// Whether a delivery's message and payload are still there.
-async fn has_message(db: &Client, delivery: &Delivery) -> Result<bool, Fault> {
-    let sql = "SELECT EXISTS (SELECT FROM hooklatch.messages WHERE id = $1) \
-               AND EXISTS (SELECT FROM hooklatch.payloads WHERE id = $1)";
+/// Whether a delivery's message and its body are still there; they stay until the transaction ends.
+async fn has_payload(db: &Client, delivery: &Delivery) -> Result<bool, Fault> {
+    let sql = "SELECT FROM hooklatch.payloads p JOIN hooklatch.messages m ON m.id = p.id \
+               WHERE p.id = $1 AND p.body IS NOT NULL FOR SHARE OF p";
     let params: [Param<'_>; 1] = [(&delivery.message_id.number(), Type::INT8)];
-    let row = db.query_typed_opt(sql, &params).await?;
-    Ok(row.is_some_and(|row| row.get(0)))
+    Ok(db.query_typed_opt(sql, &params).await?.is_some())
 }
 
 /// Reads a delivery under lock, wherever it is. One that moves at this moment is looked for in

@@ -134,7 +134,9 @@ impl Memory {
                         memory.lanes.apply(*change);
                     }
                 }
-                LaneChange::Due(..) | LaneChange::Served(_) => memory.lanes.apply(*change),
+                LaneChange::Due(..) | LaneChange::Served(_) | LaneChange::Deferred(..) => {
+                    memory.lanes.apply(*change);
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ struct Step {
 }
 
 /// The steps, from version 1 on.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 8] = [
     Step {
         sql: include_str!("schema/0001.sql"),
         compatible_from: 1,
@@ -33,11 +33,19 @@ const STEPS: [Step; 6] = [
         compatible_from: 1,
     },
     Step {
+        sql: include_str!("schema/0004.sql"),
+        compatible_from: 1,
+    },
+    Step {
         sql: include_str!("schema/0005.sql"),
         compatible_from: 1,
     },
     Step {
         sql: include_str!("schema/0006.sql"),
+        compatible_from: 1,
+    },
+    Step {
+        sql: include_str!("schema/0007.sql"),
         compatible_from: 1,
     },
     Step {

@@ -10,18 +10,22 @@ use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId};
 use hooklatch_core::key::Checksum;
+use hooklatch_core::retention::{PruneStep, Pruned};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::{
     Admissions, Answer, AttemptFilter, AuditEntry, ClaimView, ConfigRecord, Configuration,
-    Expected, History, Ledger, MessageFilter, MessageView, Page, PageRequest, ReleaseOutcome,
-    RequestFilter, RequestView, Saved, Store, Wake,
+    Expected, History, Ledger, MessageFilter, MessageView, Page, PageRequest, PayloadSizes,
+    ReleaseOutcome, RequestFilter, RequestView, Retention, Saved, ScanPage, ScanStep, Scans, Store,
+    Wake,
 };
 use tokio_postgres::Client;
 
 use crate::ledger::{Freed, Wanted};
 use crate::pool::{Doing, transact};
 use crate::store::PostgresStore;
-use crate::{config, history, ledger, pages, partitions, requests, snapshot};
+use crate::{
+    commands, config, history, ledger, pages, partitions, requests, retention, scan, snapshot,
+};
 
 impl PostgresStore {
     /// Reads what one moment shows.
@@ -186,6 +190,50 @@ impl Ledger for PostgresStore {
             })
             .await
         })
+    }
+}
+
+impl Retention for PostgresStore {
+    fn prune(&self, step: PruneStep) -> Answer<'_, Pruned> {
+        let (pool, memory) = (self.pool.clone(), Arc::clone(&self.memory));
+        self.run(async move {
+            transact(&pool, |transaction| {
+                let (clock, step) = (memory.clock.clone(), step.clone());
+                Box::pin(async move {
+                    let now = commands::now(transaction, &clock).await?;
+                    retention::prune(transaction, now, &step).await
+                })
+            })
+            .await
+        })
+    }
+
+    fn prune_ended(&self, rows_max: usize) -> Answer<'_, usize> {
+        let (pool, memory) = (self.pool.clone(), Arc::clone(&self.memory));
+        self.run(async move {
+            transact(&pool, |transaction| {
+                let clock = memory.clock.clone();
+                Box::pin(async move {
+                    let now = commands::now(transaction, &clock).await?;
+                    retention::prune_ended(transaction, now, rows_max).await
+                })
+            })
+            .await
+        })
+    }
+
+    fn payload_sizes(&self, below: i64, rows_max: usize) -> Answer<'_, PayloadSizes> {
+        self.read(move |db| Box::pin(retention::payload_sizes(db, below, rows_max)))
+    }
+}
+
+impl Scans for PostgresStore {
+    fn scan(&self, step: ScanStep) -> Answer<'_, ScanPage> {
+        self.read(move |db| Box::pin(async move { scan::scan(db, &step).await }))
+    }
+
+    fn scan_size(&self, step: ScanStep, limit: usize) -> Answer<'_, usize> {
+        self.read(move |db| Box::pin(async move { scan::scan_size(db, &step, limit).await }))
     }
 }
 

@@ -19,10 +19,10 @@ use crate::key::{Key, place};
 use crate::locks::lock_keys;
 use crate::memory::Memory;
 use crate::order;
-use crate::partitions;
 use crate::rows::among::{Among, Param};
 use crate::rows::claim::select_claims;
 use crate::rows::{claim, message, payload, request};
+use crate::{partitions, retention};
 
 /// Keeps what differs from the original's payload.
 pub(crate) async fn keep_diff(
@@ -81,7 +81,8 @@ async fn original_of(db: &Client, id: MessageId) -> Result<Option<Message>, Faul
 
 /// Answers that something was dropped with its day; a day that is still there is not without it.
 async fn dropped<T>(db: &Client, number: i64, what: &str) -> Result<Option<T>, Fault> {
-    if partitions::kept(db, &[number]).await?.is_empty() {
+    let pruned = number <= retention::forgotten_up_to(db).await?;
+    if pruned || partitions::kept(db, &[number]).await?.is_empty() {
         return Ok(None);
     }
     Err(Fault::unreadable(format!("the {what} of {number} is gone")))
@@ -122,6 +123,9 @@ async fn write_released(
     let following = i64::try_from(following).expect("a fan-out is bounded");
     message::insert(db, message, following).await?;
     payload::insert(db, message.id.number(), &envelope, &body).await?;
+    if let Some(until) = message.payload_until {
+        retention::note_end(db, until, message.id.number()).await?;
+    }
     let columns = released.deliveries.iter().map(DeliveryColumns::of_new);
     let mut columns: Vec<DeliveryColumns> = columns.collect();
     order::place(db, &mut columns).await?;
@@ -147,7 +151,7 @@ async fn write_released(
 }
 
 /// What a request carried: its own body where it was kept, else its original's. None where that
-/// was dropped.
+/// was pruned, or dropped.
 async fn carried(db: &Client, record: &Request) -> Result<Option<(Envelope, Bytes)>, Fault> {
     let number = record.id.number();
     let mut own = payload::load_all(db, &Among::of([number])).await?;
@@ -159,11 +163,7 @@ async fn carried(db: &Client, record: &Request) -> Result<Option<(Envelope, Byte
         (None, Some(original)) => payload::body(db, original.number()).await?,
         (None, None) => None,
     };
-    let Some(body) = body else {
-        let holder = record.original_message_id.map_or(number, |id| id.number());
-        return dropped(db, holder, "body").await;
-    };
-    Ok(Some((Envelope::clone(&own.envelope), body)))
+    Ok(body.map(|body| (Envelope::clone(&own.envelope), body)))
 }
 
 pub(crate) async fn insert_strays(

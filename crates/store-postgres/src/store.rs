@@ -13,7 +13,8 @@ use hooklatch_core::ids::{DeliveryId, ProjectId, RequestId};
 use hooklatch_core::transform::Transformed;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::{
-    Answer, Commanded, Deliveries, FinishAttempt, Finished, LeaseRequest, Leases, StoreError, Wake,
+    Answer, Commanded, Deliveries, FinishAttempt, Finished, LaneReporting, LeaseRequest, Leases,
+    Reported, StoreError, Wake,
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -68,6 +69,7 @@ impl PostgresStore {
         for task in self.delivering.abandon() {
             match task {
                 Delivering::Finish(task) => task.answer(Err(Fault::Closed)),
+                Delivering::Report(task) => task.answer(Err(Fault::Closed)),
                 Delivering::Lease(task) => task.answer(Err(Fault::Closed)),
             }
         }
@@ -169,6 +171,16 @@ impl Deliveries for PostgresStore {
         let prepared = PreparedFinish::new(finish);
         let bytes = prepared.bytes();
         self.deliver(Box::new(prepared), bytes, Delivering::Finish)
+    }
+
+    fn finish_and_report(
+        &self,
+        finish: FinishAttempt,
+        report: LaneReporting,
+    ) -> Answer<'_, Reported> {
+        let prepared = PreparedFinish::new(finish);
+        let bytes = prepared.bytes();
+        self.deliver(Box::new((prepared, report)), bytes, Delivering::Report)
     }
 
     fn command(

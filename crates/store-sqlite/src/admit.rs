@@ -7,7 +7,7 @@ use hooklatch_core::admission::{
 };
 use hooklatch_core::claim::{Claim, ClaimKey};
 use hooklatch_core::delivery::{Delivery, DeliveryStatus};
-use hooklatch_core::ids::{MessageId, ProjectId};
+use hooklatch_core::ids::ProjectId;
 use hooklatch_core::invariants;
 use hooklatch_core::message::{Message, Parcel};
 use hooklatch_core::time::{Millis, Timestamp};
@@ -20,6 +20,7 @@ use crate::fault::Fault;
 use crate::generations::Found;
 use crate::listing::{self, Kind};
 use crate::order;
+use crate::retention;
 use crate::rows::claim::{ClaimTexts, Place};
 use crate::rows::payload::{self, EnvelopeAt};
 use crate::rows::{delivery, message, request};
@@ -135,7 +136,7 @@ fn admit_one(
             priors.push(Prior {
                 key,
                 claim: claim.clone(),
-                original: original(batch, claim.message_id)?,
+                original: original(batch, claim)?,
             });
         }
         known.extend(found);
@@ -163,9 +164,13 @@ fn assert_one_live(batch: &Batch<'_>, found: &[Found]) {
 }
 
 /// The facts about the message of a claim.
-fn original(batch: &Batch<'_>, id: MessageId) -> Result<Original, Fault> {
-    let stored = message::load(batch.db, id)?;
-    let stored = stored.unwrap_or_else(|| panic!("INV-2: {id} has a claim and does not exist"));
+fn original(batch: &Batch<'_>, claim: &Claim) -> Result<Original, Fault> {
+    let id = claim.message_id;
+    let Some(stored) = message::load(batch.db, id)? else {
+        let pruned = id.number() <= retention::forgotten_up_to(batch.db)?;
+        assert!(pruned, "INV-2: {id} has a claim and does not exist");
+        return Ok(Original::remembered_by(claim));
+    };
     let failed = Some(DeliveryStatus::Failed);
     let failed = delivery::of_message(batch.db, id, stored.following, failed)?;
     let message = stored.message;
@@ -220,6 +225,9 @@ pub(crate) fn write_message(
 ) -> Result<(), Fault> {
     let following = following(message.id, deliveries);
     message::insert(batch.db, message, following)?;
+    if let Some(until) = message.payload_until {
+        retention::note_end(batch.db, until, message.id.number())?;
+    }
     batch.effects.added += 1;
     if following == deliveries.len() {
         insert_deliveries(batch, deliveries)
@@ -265,6 +273,12 @@ fn write_repeat(
     let body = repeat.keep_body.then_some(prepared.arrival.body.as_ref());
     let place = envelopes.place(prepared.envelope, row);
     payload::insert(batch.db, row, place, body)?;
+    if let (Some(original), false) = (
+        repeat.request.original_message_id,
+        repeat.redriven.is_empty() && repeat.rerouted.is_empty(),
+    ) {
+        retention::restore_payload(batch.db, original, &prepared.arrival.body)?;
+    }
     for delivery in &repeat.redriven {
         let placed = order::placed(batch.db, delivery)?;
         let delivery = placed.as_ref().unwrap_or(delivery);

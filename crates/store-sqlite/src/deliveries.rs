@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hooklatch_core::delivery::lifecycle::{Command, Finish};
+use hooklatch_core::delivery::lifecycle::{Command, CommandRefused, Finish};
 use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{AttemptId, DeliveryId, MessageId, ProjectId};
 use hooklatch_core::message::Parcel;
@@ -11,15 +11,21 @@ use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::attempt::encode_meta;
 use hooklatch_store::{Commanded, FinishAttempt, Finished, Lease, LeaseRequest, Leases, Terms};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use crate::due;
 use crate::fault::Fault;
 use crate::history;
+use crate::lanes::{self, Held};
 use crate::order;
 use crate::rows::attempt::{self, Applied};
 use crate::rows::delivery::{self, select};
+use crate::rows::payload;
 use crate::stats::{note_late, note_replaced};
 use crate::writer::Batch;
+
+/// How soon a lane has its turn that left this one to its sibling.
+const SIBLING: Millis = Millis::new(20);
 
 /// A lane's part in one pass.
 struct Turn {
@@ -27,6 +33,7 @@ struct Turn {
     span: Millis,
     room: usize,
     limit: Limit,
+    held: Option<Held>,
     taken: usize,
     /// When the first of those is due that are not due yet.
     next: Option<Timestamp>,
@@ -70,6 +77,8 @@ pub(crate) fn lease(batch: &mut Batch<'_>, request: &LeaseRequest) -> Result<Lea
         for mut turn in turns {
             if pass.remaining == 0 || !serve(batch, &mut pass, &mut turn, share)? {
                 unfinished.push(turn);
+            } else {
+                settle(batch, &mut pass, &turn)?;
             }
         }
         turns = unfinished;
@@ -77,12 +86,25 @@ pub(crate) fn lease(batch: &mut Batch<'_>, request: &LeaseRequest) -> Result<Lea
     if !turns.is_empty() {
         pass.soonest(Millis::ZERO);
     }
+    for turn in &turns {
+        settle(batch, &mut pass, turn)?;
+    }
     look_ahead(batch, &mut pass)?;
     Ok(pass.leases)
 }
 
+/// Takes from the lane's bucket what its turn has leased.
+fn settle(batch: &mut Batch<'_>, pass: &mut Pass, turn: &Turn) -> Result<(), Fault> {
+    if let Some(held) = &turn.held
+        && let Some(wait) = lanes::take(batch, turn.lane, held, turn.taken)?
+    {
+        pass.soonest(wait);
+    }
+    Ok(())
+}
+
 fn begin_turns(
-    batch: &Batch<'_>,
+    batch: &mut Batch<'_>,
     request: &LeaseRequest,
     pass: &mut Pass,
 ) -> Result<Vec<Turn>, Fault> {
@@ -92,8 +114,22 @@ fn begin_turns(
         if terms.capacity == 0 {
             continue;
         }
-        let (room, limit) = room(batch, lane, terms)?;
-        let next = first_after(batch.db, lane, batch.now)?;
+        let held = lanes::held(batch, request, lane)?;
+        if let Some(wait) = Held::wait(held.as_ref()) {
+            pass.soonest(wait);
+            let deferred = LaneChange::deferred(lane, wait, batch.now);
+            batch.effects.lanes.push(deferred);
+            continue;
+        }
+        let sibling = |turn: &Turn| turn.lane == lane.sibling() && turn.held.is_some();
+        if held.is_some() && turns.iter().any(sibling) {
+            // They share one bucket, and take turns at it.
+            pass.soonest(SIBLING);
+            continue;
+        }
+        let terms = Held::within(held.as_ref(), terms);
+        let (room, limit) = room(batch, lane, terms, Held::most(held.as_ref()))?;
+        let next = due::first_after(batch.db, lane, batch.now)?;
         if room == 0 {
             // Among what comes next is the end of the first lease.
             if let Some(next) = next {
@@ -106,23 +142,28 @@ fn begin_turns(
             span: terms.span,
             room,
             limit,
+            held,
             taken: 0,
             next,
         });
+    }
+    if let Some(until) = batch.memory.lanes.first_deferred(batch.now) {
+        pass.soonest(until.since(batch.now));
     }
     Ok(turns)
 }
 
 /// How many of a lane's deliveries may be leased, and why no more.
-fn room(batch: &Batch<'_>, lane: Lane, terms: Terms) -> Result<(usize, Limit), Fault> {
+fn room(batch: &Batch<'_>, lane: Lane, terms: Terms, most: usize) -> Result<(usize, Limit), Fault> {
+    let capacity = terms.capacity.min(most);
     if terms.live_max == usize::MAX {
-        return Ok((terms.capacity, Limit::Capacity));
+        return Ok((capacity, Limit::Capacity));
     }
     let room = terms.live_max - live_in(batch.db, lane, batch.now, terms.live_max)?;
-    if room < terms.capacity {
+    if room < capacity {
         Ok((room, Limit::Live))
     } else {
-        Ok((terms.capacity, Limit::Capacity))
+        Ok((capacity, Limit::Capacity))
     }
 }
 
@@ -147,7 +188,7 @@ fn serve(
     let due = due_in(batch.db, turn.lane, batch.now, wanted)?;
     let got = due.len();
     for delivery in &due {
-        let lease = lease_one(batch, pass, delivery, turn.span)?;
+        let lease = lease_one(batch, pass, delivery, turn)?;
         pass.leases.leased.push(lease);
     }
     turn.taken += got;
@@ -181,10 +222,10 @@ fn lease_one(
     batch: &mut Batch<'_>,
     pass: &mut Pass,
     delivery: &Delivery,
-    span: Millis,
+    turn: &Turn,
 ) -> Result<Lease, Fault> {
     let attempt_id = AttemptId::from_number(batch.mint.next(batch.now));
-    let leasing = delivery.lease(attempt_id, batch.now, span);
+    let leasing = delivery.lease(attempt_id, batch.now, turn.span);
     let leasing = leasing.expect("what is due can be leased");
     delivery::update(batch.db, &leasing.delivery)?;
     let lost_before = leasing.lost.is_some();
@@ -197,6 +238,7 @@ fn lease_one(
     Ok(Lease {
         delivery: leasing.delivery,
         lost_before,
+        passage: Held::passage(turn.held.as_ref()),
         parcel,
     })
 }
@@ -229,7 +271,7 @@ fn look_ahead(batch: &mut Batch<'_>, pass: &mut Pass) -> Result<(), Fault> {
         }
         // What this batch has made due just now counts as well: the bound that is set here comes
         // after the one that was set then.
-        let first = first_of(batch.db, lane)?;
+        let first = due::first_of(batch.db, lane)?;
         if let Some(first) = first {
             pass.soonest(first.since(batch.now).max(Millis::ZERO));
         }
@@ -259,27 +301,6 @@ fn due_in(
         due.push(delivery::decode(row)?);
     }
     Ok(due)
-}
-
-fn first_after(db: &Connection, lane: Lane, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
-    let sql = "SELECT at FROM deliveries INDEXED BY deliveries_due \
-               WHERE status <= 1 AND lane = ?1 AND at > ?2 ORDER BY at LIMIT 1";
-    let mut statement = db.prepare_cached(sql)?;
-    let first = statement.query_row([lane.0, now.as_millis()], |row| row.get(0));
-    Ok(first.optional()?.and_then(ever))
-}
-
-fn first_of(db: &Connection, lane: Lane) -> Result<Option<Timestamp>, Fault> {
-    let sql = "SELECT at FROM deliveries INDEXED BY deliveries_due \
-               WHERE status <= 1 AND lane = ?1 ORDER BY at LIMIT 1";
-    let mut statement = db.prepare_cached(sql)?;
-    let first = statement.query_row([lane.0], |row| row.get(0));
-    Ok(first.optional()?.and_then(ever))
-}
-
-/// A time, unless it is that of what waits for its turn.
-fn ever(millis: i64) -> Option<Timestamp> {
-    Some(Timestamp::from_millis(millis)).filter(|at| *at < Timestamp::NEVER)
 }
 
 /// The end of an attempt with its record as it is stored.
@@ -332,7 +353,12 @@ pub(crate) fn finish(batch: &mut Batch<'_>, prepared: &PreparedFinish) -> Result
     }
     match moved {
         Finish::Fenced => Ok(Finished::Fenced),
-        Finish::Applied(moved) => Ok(Finished::Applied(order::moved(batch, &delivery, moved)?)),
+        Finish::Applied(moved) => {
+            if moved.is_elsewhere_than(&delivery) {
+                delivery::place(batch.db, &moved)?;
+            }
+            Ok(Finished::Applied(order::moved(batch, &delivery, moved)?))
+        }
     }
 }
 
@@ -347,46 +373,9 @@ pub(crate) fn command(
     };
     match delivery.command(*command, batch.now) {
         Err(refused) => Ok(Commanded::Refused(refused)),
+        Ok(moved) if !moved.state.status().is_final() && !payload::is_kept(batch.db, &moved)? => {
+            Ok(Commanded::Refused(CommandRefused::HistoryDropped))
+        }
         Ok(moved) => Ok(Commanded::Done(order::moved(batch, &delivery, moved)?)),
     }
-}
-
-/// Deliveries that are made due in one operation, so that a long queue holds nobody up.
-pub(crate) const HASTENED_PER_STEP: usize = 500;
-
-/// Makes some of what waits in a lane due now; answers how many.
-pub(crate) fn hasten(batch: &mut Batch<'_>, lane: &Lane) -> Result<usize, Fault> {
-    let sql = "UPDATE deliveries SET at = ?2 WHERE id IN (\
-                   SELECT id FROM deliveries INDEXED BY deliveries_due \
-                   WHERE status <= 1 AND status = 0 AND lane = ?1 AND at > ?2 AND at < ?4 LIMIT ?3)";
-    let mut statement = batch.db.prepare_cached(sql)?;
-    let row = [
-        lane.0,
-        batch.now.as_millis(),
-        HASTENED_PER_STEP as i64,
-        Timestamp::NEVER.as_millis(),
-    ];
-    let hastened = statement.execute(row)?;
-    batch.due(*lane, batch.now);
-    Ok(hastened)
-}
-
-/// Voids every lease: they ended with the process that gave them (O4). Answers how many.
-pub(crate) fn void_leases(db: &Connection, now: Timestamp) -> Result<usize, Fault> {
-    let sql = "UPDATE deliveries SET at = MIN(at, ?1) WHERE id IN (\
-                   SELECT id FROM deliveries INDEXED BY deliveries_due \
-                   WHERE status <= 1 AND status = 1)";
-    Ok(db.execute(sql, [now.as_millis()])?)
-}
-
-/// From when each lane has something due.
-pub(crate) fn first_of_lanes(db: &Connection) -> Result<Vec<LaneChange>, Fault> {
-    let sql = "SELECT lane, MIN(at) FROM deliveries INDEXED BY deliveries_due \
-               WHERE status <= 1 GROUP BY lane";
-    let mut statement = db.prepare(sql)?;
-    let lanes = statement.query_map([], |row| {
-        let first = Timestamp::from_millis(row.get(1)?);
-        Ok(LaneChange::Due(Lane(row.get(0)?), first))
-    })?;
-    Ok(lanes.collect::<Result<_, _>>()?)
 }

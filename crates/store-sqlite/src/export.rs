@@ -152,6 +152,11 @@ impl Export {
                 sorted: ["message", "delivery"],
                 first: None,
             }],
+            Table::PayloadEnds => vec![Source {
+                from: "FROM payload_ends WHERE (at, message) > (?1, ?2) AND ?3 IS NOT NULL".into(),
+                sorted: ["at", "message"],
+                first: None,
+            }],
             Table::Audit | Table::Messages | Table::Deliveries | Table::Attempts => {
                 let name = table.name();
                 vec![by_id(&format!("{name} {AFTER_ID}"), "id")]

@@ -71,6 +71,15 @@ pub(crate) fn list_now(db: &Connection, kind: Kind, value: i64, id: i64) -> Resu
     Ok(())
 }
 
+/// Takes one thing off a list. What is in a slice that is being written comes back, and leads to
+/// nothing.
+pub(crate) fn unlist(db: &Connection, kind: Kind, value: i64, id: i64) -> Result<(), Fault> {
+    let sql = "DELETE FROM listed WHERE kind = ?1 AND value = ?2 AND id = ?3";
+    db.prepare_cached(sql)?
+        .execute(params![kind as i64, value, id])?;
+    Ok(())
+}
+
 /// How far a slice is.
 pub(crate) struct Listing {
     /// Up to which number rows have been read.

@@ -25,7 +25,7 @@ use crate::queue::{Bounds, End, Queue};
 use crate::readers::Readers;
 use crate::schema::{self, Unsuitable};
 use crate::writer::{Pace, Wakes, Writer};
-use crate::{Closed, SqliteStore, deliveries, replays};
+use crate::{Closed, SqliteStore, due, replays};
 
 /// The name of the file in the directory.
 const FILE_NAME: &str = "hooklatch.db";
@@ -128,7 +128,7 @@ pub(crate) fn open_unserved(dir: &Path, now: Timestamp) -> Result<(Connection, F
     let prepared = || -> Result<Connection, Unsuitable> {
         let db = schema::open_writer(&path)?;
         schema::prepare(&db)?;
-        deliveries::void_leases(&db, now)?;
+        due::void_leases(&db, now)?;
         Ok(db)
     };
     let prepared = prepared();
@@ -230,7 +230,7 @@ fn start(
 /// Finds again what is kept in memory beside the file, and voids the leases of the process
 /// before.
 fn recall(db: &Connection, now: Timestamp, options: &Options) -> Result<Memory, Fault> {
-    let voided = match deliveries::void_leases(db, now) {
+    let voided = match due::void_leases(db, now) {
         Err(Fault::Full(error)) => {
             // Reading goes on, and the leases of the process before end by themselves.
             tracing::error!(%error, "there is no room to write; nothing is taken until there is");
@@ -246,7 +246,7 @@ fn recall(db: &Connection, now: Timestamp, options: &Options) -> Result<Memory, 
     }
     replays::void_leases(db)?;
     let mut lanes = Lanes::default();
-    for change in deliveries::first_of_lanes(db)? {
+    for change in due::first_of_lanes(db)? {
         lanes.apply(change);
     }
     let sql = "SELECT COUNT(*) FROM requests INDEXED BY requests_refused WHERE outcome = 3";

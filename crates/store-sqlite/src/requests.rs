@@ -97,8 +97,12 @@ pub(crate) fn release_one(
     let Some(original) = record.original_message_id else {
         return why_not(batch.db, *project, *id);
     };
+    let gone = ReleaseOutcome::Refused(ReleaseRefused::HistoryDropped);
     let Some(original) = message::load(batch.db, original)? else {
-        return Err(Fault::unreadable(format!("the original of {id} is gone")));
+        return Ok(gone);
+    };
+    let Some(body) = body_of(batch.db, &record)? else {
+        return Ok(gone);
     };
     let known = claims_of(batch, &record)?;
     let claims: Vec<Claim> = known.iter().map(|found| found.claim.clone()).collect();
@@ -106,8 +110,6 @@ pub(crate) fn release_one(
         Err(refused) => Ok(ReleaseOutcome::Refused(refused)),
         Ok(released) => {
             let message = &released.message;
-            let body = body_of(batch.db, &record)?;
-            let body = body.ok_or_else(|| Fault::unreadable(format!("{id} has no body")))?;
             let envelope = payload::envelope(batch.db, id.number())?;
             let envelope = envelope::encode(&envelope);
             write_message(batch, message, &released.deliveries)?;

@@ -100,6 +100,13 @@ const ADDITIONS: &str = "
 CREATE INDEX IF NOT EXISTS deliveries_live ON deliveries (lane, at) WHERE status = 1;
 -- What a connection's script made of a request, by the delivery that sends it.
 CREATE TABLE IF NOT EXISTS transformed (delivery INTEGER PRIMARY KEY, headers TEXT, body BLOB);
+-- What limits a lane beyond its concurrency: when its bucket is full again, and how it fares.
+CREATE TABLE IF NOT EXISTS lanes (
+    lane INTEGER PRIMARY KEY, full_at_us INTEGER NOT NULL DEFAULT 0, health TEXT
+);
+-- When payloads go whose senders said so.
+CREATE TABLE IF NOT EXISTS payload_ends (at INTEGER, message INTEGER, PRIMARY KEY (at, message))
+    WITHOUT ROWID;
 -- Sums of what is settled, for each minute (level 1) and each hour (2); `at` in minutes since 1970.
 -- `summed_arrivals` and `summed_attempts` in `meta` say up to which numbers. All of it can be made
 -- again from history.

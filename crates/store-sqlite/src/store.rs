@@ -8,32 +8,36 @@ use bytes::Bytes;
 use hooklatch_core::admission::{Admission, Arrival, ReleaseInput};
 use hooklatch_core::claim::Scope;
 use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::delivery::control::LaneHealth;
 use hooklatch_core::delivery::lifecycle::Command;
 use hooklatch_core::delivery::{Delivery, Lane};
-use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId};
+use hooklatch_core::ids::{ConnectionId, DeliveryId, MessageId, ProjectId, RequestId};
 use hooklatch_core::key::Checksum;
 use hooklatch_core::receiving::call::{Answer as CallAnswer, Call, Entry, Kept, Step};
 use hooklatch_core::receiving::key::ScopeKey;
+use hooklatch_core::retention::{PruneStep, Pruned};
 use hooklatch_core::time::Timestamp;
 use hooklatch_core::transform::Transformed;
 use hooklatch_store::{
     Admissions, Answer, AttemptFilter, AuditEntry, ClaimView, Claims, Commanded, ConfigRecord,
-    Configuration, Deliveries, Expected, FinishAttempt, Finished, History, LeaseRequest, Leases,
-    Ledger, MessageFilter, MessageView, Page, PageRequest, Refused, ReleaseOutcome, RequestFilter,
-    RequestView, Saved, Store, StoreError, Wake,
+    Configuration, Deliveries, Expected, FinishAttempt, Finished, History, LaneReporting,
+    LaneStates, LeaseRequest, Leases, Ledger, MessageFilter, MessageView, Page, PageRequest,
+    PayloadSizes, Refused, ReleaseOutcome, Reported, RequestFilter, RequestView, Retention, Saved,
+    ScanPage, ScanStep, Scans, Store, StoreError, Wake,
 };
 use rusqlite::Connection;
 
 use crate::admit::{self, Prepared};
 use crate::config::{self, Probe};
-use crate::deliveries::{self, HASTENED_PER_STEP, PreparedFinish};
+use crate::deliveries::{self, PreparedFinish};
+use crate::due::{self, HASTENED_PER_STEP};
 use crate::fault::Fault;
 use crate::ledger::{self, Freed, Wanted};
 use crate::queue::{Run, Task};
 use crate::receiving::{self, Called};
 use crate::requests::{self, PreparedRefusal};
 use crate::rows::transformed;
-use crate::{Closed, SqliteStore, history, pages};
+use crate::{Closed, SqliteStore, history, lanes, pages, retention, scan};
 
 impl SqliteStore {
     /// Has the writer do something; answers after its commit.
@@ -115,6 +119,19 @@ impl Deliveries for SqliteStore {
         })
     }
 
+    fn finish_and_report(
+        &self,
+        finish: FinishAttempt,
+        report: LaneReporting,
+    ) -> Answer<'_, Reported> {
+        Box::pin(async move {
+            let prepared = PreparedFinish::new(finish);
+            let bytes = prepared.bytes();
+            let both = (prepared, report);
+            self.write(both, bytes, lanes::finish_and_report).await
+        })
+    }
+
     fn command(
         &self,
         project: ProjectId,
@@ -139,7 +156,7 @@ impl Deliveries for SqliteStore {
 
     fn hasten(&self, lane: Lane) -> Answer<'_, ()> {
         Box::pin(async move {
-            while self.write(lane, 0, deliveries::hasten).await? == HASTENED_PER_STEP {}
+            while self.write(lane, 0, due::hasten).await? == HASTENED_PER_STEP {}
             Ok(())
         })
     }
@@ -147,6 +164,24 @@ impl Deliveries for SqliteStore {
     fn on_work(&self, wake: Wake) {
         let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
         wakes.push(wake);
+    }
+}
+
+impl LaneStates for SqliteStore {
+    fn health(&self, lanes: Vec<Lane>) -> Answer<'_, Vec<LaneHealth>> {
+        self.read(move |db| lanes::health(db, &lanes))
+    }
+
+    fn shift(&self, connection: ConnectionId, from: Lane, to: Lane) -> Answer<'_, ()> {
+        Box::pin(async move {
+            // Looked for beside the writer, and moved in steps, so that nobody waits long.
+            let waiting = self.read(move |db| lanes::waiting(db, connection, from));
+            for step in waiting.await?.chunks(lanes::SHIFTED_PER_STEP) {
+                self.write((step.to_vec(), from, to), 0, lanes::shift)
+                    .await?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -227,6 +262,30 @@ impl Ledger for SqliteStore {
             audit,
         };
         Box::pin(self.write(freed, 0, ledger::free))
+    }
+}
+
+impl Retention for SqliteStore {
+    fn prune(&self, step: PruneStep) -> Answer<'_, Pruned> {
+        Box::pin(self.write(step, 0, retention::prune))
+    }
+
+    fn prune_ended(&self, rows_max: usize) -> Answer<'_, usize> {
+        Box::pin(self.write(rows_max, 0, retention::prune_ended))
+    }
+
+    fn payload_sizes(&self, below: i64, rows_max: usize) -> Answer<'_, PayloadSizes> {
+        self.read(move |db| retention::payload_sizes(db, below, rows_max))
+    }
+}
+
+impl Scans for SqliteStore {
+    fn scan(&self, step: ScanStep) -> Answer<'_, ScanPage> {
+        self.read(move |db| scan::scan(db, &step))
+    }
+
+    fn scan_size(&self, step: ScanStep, limit: usize) -> Answer<'_, usize> {
+        self.read(move |db| scan::scan_size(db, &step, limit))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::delivery::control::{LaneControl, Passage};
 use hooklatch_core::delivery::lifecycle::{Command, CommandRefused, Next};
 use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{AttemptId, DeliveryId, ProjectId};
@@ -10,7 +11,7 @@ use hooklatch_core::message::Parcel;
 use hooklatch_core::time::Millis;
 use hooklatch_core::transform::Transformed;
 
-use crate::Answer;
+use crate::{Answer, LaneReporting, Reported};
 
 /// What a lane may have now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,12 @@ pub struct Terms {
 pub trait LeaseTerms: Send + Sync {
     /// The terms of `lane`.
     fn terms(&self, lane: Lane) -> Terms;
+
+    /// What limits `lane` beyond that; none for most, and then nothing is read of it.
+    fn control(&self, lane: Lane) -> Option<LaneControl> {
+        let _ = lane;
+        None
+    }
 }
 
 /// A wish for due deliveries.
@@ -47,6 +54,8 @@ pub struct Lease {
     pub delivery: Delivery,
     /// Whether the attempt before was lost with its node; its record says `uncertain`.
     pub lost_before: bool,
+    /// For what it was leased.
+    pub passage: Passage,
     /// The message.
     pub parcel: Arc<Parcel>,
 }
@@ -105,7 +114,9 @@ pub trait Deliveries: Send + Sync {
     /// lane, and no lane before another for ever. A delivery whose last lease has run out is due
     /// at once, and its lost attempt is recorded. The live leases of a lane are counted in the
     /// transaction that adds to them, so that two nodes that ask at once stay within
-    /// [`Terms::live_max`] together.
+    /// [`Terms::live_max`] together. Where a lane has a [`LaneControl`], its bucket is read, asked
+    /// with [`LaneControl::grant`] and written in that transaction too, so that a rate and an open
+    /// circuit hold over all nodes.
     ///
     /// Opening an embedded store voids all leases: they run out at that moment (O4). In a store
     /// that nodes share they outlive the process, and run out by the store's clock.
@@ -113,6 +124,13 @@ pub trait Deliveries: Send + Sync {
 
     /// Records an attempt and moves its delivery, with [`Delivery::finish`].
     fn finish(&self, finish: FinishAttempt) -> Answer<'_, Finished>;
+
+    /// The same, and tells what the attempt says of its endpoint, in the same transaction.
+    fn finish_and_report(
+        &self,
+        finish: FinishAttempt,
+        report: LaneReporting,
+    ) -> Answer<'_, Reported>;
 
     /// Carries out what a person asks of a delivery, with [`Delivery::command`].
     fn command(

@@ -12,12 +12,15 @@ mod configuration;
 mod deliveries;
 mod follow;
 mod history;
+mod lanes;
 mod ledger;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod node;
 pub mod record;
 mod replays;
+mod retention;
+mod scan;
 pub mod stats;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -36,11 +39,14 @@ pub use history::{
     AttemptFilter, History, MessageFilter, MessageView, Page, PageRequest, RequestFilter,
     RequestView, StatusFilter, TimeRange,
 };
+pub use lanes::{LaneReporting, LaneStates, Reported, decode_health, encode_health};
 pub use ledger::{ClaimView, Ledger};
 pub use replays::{
     NewReplay, Opened, PlanStep, REPLAYS_MOVING_MAX, ReplayCommanded, ReplayHolder, Replays,
     look_for_plan,
 };
+pub use retention::{PayloadSize, PayloadSizes, Retention};
+pub use scan::{ScanOf, ScanPage, ScanStep, Scanned, Scans};
 pub use stats::{ArrivalCount, AttemptCount, Counts, CountsQuery, RolledUp, Stats, Waiting};
 
 use std::error::Error;
@@ -97,6 +103,7 @@ impl Clock for SystemClock {
 pub trait Store:
     Admissions
     + Deliveries
+    + LaneStates
     + History
     + Ledger
     + Claims
@@ -105,6 +112,8 @@ pub trait Store:
     + Stats
     + Following
     + Replays
+    + Retention
+    + Scans
     + Audits
     + 'static
 {

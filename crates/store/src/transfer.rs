@@ -67,6 +67,8 @@ pub enum Table {
     Strays,
     /// Attempts that have ended.
     Attempts,
+    /// When payloads go whose senders said so.
+    PayloadEnds,
     /// What scripts made of requests, for the deliveries that send it.
     Transformed,
     /// Claims that protect their key.
@@ -85,7 +87,7 @@ macro_rules! columns {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Config,
         Self::Audit,
         Self::Payloads,
@@ -95,6 +97,7 @@ impl Table {
         Self::Deliveries,
         Self::Strays,
         Self::Attempts,
+        Self::PayloadEnds,
         Self::Transformed,
         Self::Claims,
     ];
@@ -111,6 +114,7 @@ impl Table {
             Self::Deliveries => "deliveries",
             Self::Strays => "strays",
             Self::Attempts => "attempts",
+            Self::PayloadEnds => "payload_ends",
             Self::Transformed => "transformed",
             Self::Claims => "claims",
         }
@@ -154,6 +158,7 @@ impl Table {
                 "suffix" Flag, "order_key" Integer,
             ],
             Self::Strays => columns!["message" Integer, "delivery" Integer],
+            Self::PayloadEnds => columns!["at" Integer, "message" Integer],
             Self::Attempts => columns![
                 "id" Integer, "delivery" Integer, "message" Integer, "project" Integer,
                 "endpoint" Integer, "number" Integer, "trigger" Integer, "outcome" Integer,

@@ -37,6 +37,8 @@ wire_enum! {
         Redrive = "redrive",
         /// The outcome of the one before was lost in a crash.
         Recovery = "recovery",
+        /// It went over to the failover endpoint of its own.
+        Failover = "failover",
     }
 }
 

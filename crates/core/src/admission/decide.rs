@@ -159,6 +159,8 @@ fn accept(arrived: &Arrived<'_>, novelty: &Novelty, mint: &mut Mint) -> Accepted
         target: arrival.target.clone(),
         extra_headers: arrival.extra_headers.clone(),
         warnings: arrival.warnings.clone(),
+        payload_until: arrival.payload_kept.map(|kept| now + kept),
+        payload_pruned_at: None,
     };
     let own_claims = distinct_keys(arrival).map(|key| claim(arrival, key, id, origin, now));
     Accepted {
@@ -379,5 +381,6 @@ fn record(
         reason: None,
         received_at: arrival.received_at,
         response_status,
+        payload_pruned_at: None,
     }
 }

@@ -114,6 +114,8 @@ pub struct Arrival {
     pub warnings: Vec<String>,
     /// The status with which it is answered if it is accepted.
     pub response_status: u16,
+    /// For how long the caller lets its payload be kept at most, from the commit on.
+    pub payload_kept: Option<Millis>,
 }
 
 /// What the ledger knows under one of an arrival's keys.
@@ -142,6 +144,21 @@ pub struct Original {
     pub routed: bool,
     /// Its failed deliveries.
     pub failed: Vec<Delivery>,
+}
+
+impl Original {
+    /// What a claim remembers of an original whose history is gone: a claim outlives its message
+    /// (C4). What is gone can be neither routed nor sent again.
+    pub fn remembered_by(claim: &Claim) -> Self {
+        Self {
+            message_id: claim.message_id,
+            source_id: None,
+            received_at: claim.first_seen_at,
+            answered_at: Some(claim.first_seen_at),
+            routed: true,
+            failed: Vec::new(),
+        }
+    }
 }
 
 /// What an arrival means, with all that must be written, in one commit, before it is answered.

@@ -46,5 +46,6 @@ pub fn refused(refused: &Refused, id: RequestId) -> Request {
         reason: Some(refused.reason.clone()),
         received_at: refused.received_at,
         response_status: refused.response_status,
+        payload_pruned_at: None,
     }
 }

@@ -66,7 +66,10 @@ pub enum ReleaseRefused {
     )]
     NoRoute,
     /// The original or the payload is gone, so no message can be made. Only a store can know.
-    #[error("the history that the request belongs to was dropped; there is nothing left to send")]
+    #[error(
+        "the payload is gone: it had been kept for as long as it should, or its history was \
+         dropped; there is nothing left to send"
+    )]
     HistoryDropped,
 }
 
@@ -163,6 +166,8 @@ fn message_of(
         target: original.target.clone(),
         extra_headers,
         warnings: Vec::new(),
+        payload_until: original.payload_until,
+        payload_pruned_at: None,
     }
 }
 

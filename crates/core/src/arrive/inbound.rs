@@ -120,6 +120,11 @@ impl Intake {
         }
     }
 
+    /// What a valid signature vouches for (K8).
+    pub fn coverage(&self) -> crate::verify::Coverage {
+        self.verifier.coverage()
+    }
+
     /// The answer to a question that the provider asks without a signature.
     pub fn unsigned_handshake(&self, envelope: &Envelope) -> Option<Answer> {
         let query = envelope.query.as_deref().unwrap_or_default();

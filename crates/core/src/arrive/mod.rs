@@ -79,14 +79,14 @@ pub fn came_in_order(
     order::assign(destinations, ordered, &request, &body);
 }
 
-fn header_lines(envelope: &Envelope) -> Vec<(&str, &[u8])> {
+pub(crate) fn header_lines(envelope: &Envelope) -> Vec<(&str, &[u8])> {
     let lines = envelope.headers.iter();
     lines
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .collect()
 }
 
-fn request_of<'r>(
+pub(crate) fn request_of<'r>(
     envelope: &'r Envelope,
     headers: &'r [(&'r str, &'r [u8])],
     body: &'r [u8],

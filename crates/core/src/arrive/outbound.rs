@@ -40,6 +40,8 @@ pub struct Call {
     pub warnings: Vec<String>,
     /// How long the first attempts wait.
     pub delay: Millis,
+    /// For how long the payload is kept at most.
+    pub payload_kept: Option<Millis>,
     /// What a repetition does for failed deliveries (D2).
     pub on_failed_original: OnFailedOriginal,
     /// The secret that signs a send to a bare URL, sealed.
@@ -116,6 +118,7 @@ pub fn outbound(mut call: Call) -> Arrival {
         extra_headers: call.extra_headers,
         warnings: call.warnings,
         response_status: ACCEPTED,
+        payload_kept: call.payload_kept,
     }
 }
 

@@ -116,6 +116,7 @@ impl Reading<'_> {
             extra_headers: Vec::new(),
             warnings: Vec::new(),
             response_status: intake.response_status,
+            payload_kept: None,
         })
     }
 

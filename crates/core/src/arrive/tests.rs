@@ -338,6 +338,7 @@ fn call(target: SendTarget, payload: &str) -> Call {
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         extra_headers: Vec::new(),
         warnings: Vec::new(),
+        payload_kept: None,
         delay: Millis::ZERO,
         on_failed_original: OnFailedOriginal::Suppress,
         sealed_secret: None,

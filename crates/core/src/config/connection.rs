@@ -9,7 +9,14 @@ use crate::ids::{ConnectionId, EndpointId, ProjectId, SourceId};
 use crate::time::Timestamp;
 
 const SHAPE: Shape = Shape {
-    read_only: &["id", "project_id", "warnings", "created_at", "updated_at"],
+    read_only: &[
+        "id",
+        "project_id",
+        "resumed_at",
+        "warnings",
+        "created_at",
+        "updated_at",
+    ],
     whole: &["rules"],
     tagged: &[],
 };
@@ -30,8 +37,11 @@ pub struct Connection {
     /// What is done with them on their way, in this order.
     #[serde(default)]
     pub rules: Vec<Rule>,
-    /// Whether its deliveries wait; nothing asks for it yet.
+    /// Whether its deliveries wait.
     pub paused: bool,
+    /// When a person last let it go on: what waited is drained slowly from then on.
+    #[serde(default)]
+    pub resumed_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was changed last.
@@ -65,7 +75,7 @@ pub struct ConnectionInput {
     pub endpoint_id: Option<EndpointId>,
     /// What is done with messages on their way, in this order.
     pub rules: Option<Vec<Value>>,
-    /// Must not be true for now.
+    /// Whether deliveries wait; left out, it stays as it is.
     pub paused: Option<bool>,
 }
 
@@ -87,6 +97,21 @@ impl Record for Connection {
 }
 
 impl Connection {
+    /// Lets its deliveries wait, in a lane of their own: they stand in nobody's way.
+    pub fn pause(&mut self, now: Timestamp) {
+        self.paused = true;
+        self.updated_at = now;
+    }
+
+    /// Lets them go on, with a slow start.
+    pub fn resume(&mut self, now: Timestamp) {
+        if self.paused {
+            self.resumed_at = Some(now);
+        }
+        self.paused = false;
+        self.updated_at = now;
+    }
+
     /// What `GET` shows.
     pub fn public(&self) -> Value {
         let (source_id, event_types) = match &self.from {
@@ -102,6 +127,7 @@ impl Connection {
             "endpoint_id": self.endpoint,
             "rules": self.rules,
             "paused": self.paused,
+            "resumed_at": self.resumed_at,
             "warnings": [],
             "created_at": self.created_at,
             "updated_at": self.updated_at,
@@ -140,11 +166,8 @@ impl ConnectionInput {
         let mut errors = Vec::new();
         let existing = place.existing;
         let rules = rules::rules(self.rules.unwrap_or_default(), &mut errors);
-        if self.paused == Some(true) {
-            let detail = "pausing a connection is not available yet; pause its endpoint or its \
-                          source";
-            errors.push(FieldError::new("/paused", detail));
-        }
+        let was_paused = existing.is_some_and(|connection| connection.paused);
+        let paused = self.paused.unwrap_or(was_paused);
         let name = check::name(self.name, &mut errors);
         let from = origin(self.source_id, self.event_types, place, &mut errors);
         let endpoint = endpoint(self.endpoint_id, place, &mut errors);
@@ -158,7 +181,12 @@ impl ConnectionInput {
             from,
             endpoint,
             rules,
-            paused: false,
+            paused,
+            resumed_at: if was_paused && !paused {
+                Some(making.now)
+            } else {
+                existing.and_then(|connection| connection.resumed_at)
+            },
             created_at: existing.map_or(making.now, |connection| connection.created_at),
             updated_at: making.now,
             deleted_at: None,

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{EndpointAuth, EndpointHeader, EventPattern, Making, Record, Rotation, rotation};
+use super::{
+    EndpointAuth, EndpointControl, EndpointHeader, EventPattern, Making, Record, Rotation, rotation,
+};
 use crate::ids::{EndpointId, ProjectId};
 use crate::location::Location;
 use crate::retry::RetryPolicy;
@@ -54,6 +56,9 @@ pub struct Endpoint {
     pub disabled: Option<Disabled>,
     /// Whether deliveries wait.
     pub paused: bool,
+    /// How it is spared and given up.
+    #[serde(default)]
+    pub control: EndpointControl,
     /// The live signing secrets, newest first.
     pub secrets: Vec<EndpointSecret>,
     /// What a person should know about these settings.
@@ -141,8 +146,10 @@ impl Endpoint {
         self.updated_at = making.now;
     }
 
-    /// Takes away what keeps deliveries from being attempted: a pause, and being disabled.
+    /// Takes away what keeps deliveries from being attempted: a pause, being disabled, and an open
+    /// circuit. What waited is drained with a slow start.
     pub fn resume(&mut self, now: Timestamp) {
+        self.control.resumed_at = Some(now);
         self.paused = false;
         self.disabled = None;
         self.updated_at = now;
@@ -185,7 +192,10 @@ impl Endpoint {
             "paused": self.paused,
         });
         match settings {
-            Value::Object(settings) => settings,
+            Value::Object(mut settings) => {
+                self.show_control(&mut settings);
+                settings
+            }
             other => unreachable!("an object was written, not {other}"),
         }
     }

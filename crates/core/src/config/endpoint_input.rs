@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::endpoint_control::{self, CircuitBreakerInput, RateLimitInput, Written};
 use super::merge::{self, Shape};
 use super::{
-    AuthInput, Endpoint, EventPattern, FieldError, Making, OnUncertain, RateLimit, Rotation,
+    AuthInput, Endpoint, EndpointControl, EventPattern, FieldError, Making, OnUncertain, Rotation,
     SECRET_OVERLAP_SECONDS, check, endpoint_auth, endpoint_headers, read,
 };
 use crate::address::check_url;
 use crate::ids::EndpointId;
 use crate::limits::{
-    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, ENVIRONMENT_CHARS_MAX, TENANT_CHARS_MAX,
-    TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN,
+    ENVIRONMENT_CHARS_MAX, TENANT_CHARS_MAX, TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX,
+    TIMEOUT_SECONDS_MIN,
 };
 use crate::location::Location;
 use crate::outgoing::dropped_reserved;
@@ -30,6 +31,9 @@ const SHAPE: Shape = Shape {
         "id",
         "project_id",
         "disabled",
+        "resumed_at",
+        "circuit",
+        "health",
         "warnings",
         "created_at",
         "updated_at",
@@ -72,21 +76,15 @@ pub struct EndpointInput {
     pub ordered_by: Option<Location>,
     /// Whether deliveries wait; left out, it stays as it is.
     pub paused: Option<bool>,
+    /// When its circuit opens.
+    pub circuit_breaker: Option<CircuitBreakerInput>,
+    /// After so long without a success it is disabled; 0: never.
+    pub disable_after_seconds: Option<u32>,
+    /// What takes its deliveries while it cannot.
+    pub failover_endpoint_id: Option<EndpointId>,
     /// A signing secret of the client's own; left out, one is made. Another one than before
     /// rotates.
     pub secret: Option<Secret>,
-}
-
-/// A rate limit as a client writes it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RateLimitInput {
-    /// Must be empty for now: attempts per second.
-    pub per_second: Option<u32>,
-    /// Must be empty for now: attempts that may come at once before the rate holds.
-    pub burst: Option<u32>,
-    /// Attempts at the same time.
-    pub concurrency: Option<u32>,
 }
 
 /// Which endpoint is saved, and what is there already.
@@ -179,11 +177,20 @@ impl EndpointInput {
         if let Err(found) = retry.validate() {
             errors.extend(found.into_iter().map(|error| error.under("/retry")));
         }
+        let written = Written {
+            circuit_breaker: self.circuit_breaker,
+            disable_after_seconds: self.disable_after_seconds,
+            failover: self.failover_endpoint_id,
+        };
+        let was_paused = existing.is_some_and(|endpoint| endpoint.paused);
+        let paused = self.paused.unwrap_or(was_paused);
         let timeout = (
             TIMEOUT_SECONDS_MIN,
             TIMEOUT_SECONDS_DEFAULT,
             TIMEOUT_SECONDS_MAX,
         );
+        let most = ENVIRONMENT_CHARS_MAX;
+        let environment = check::label("/environment", self.environment, most, errors);
         let name = check::name(self.name, errors);
         let url = url(self.url, making, errors);
         let auth = self.auth.map(|auth| {
@@ -192,6 +199,8 @@ impl EndpointInput {
             endpoint_auth::fits(&auth, &url, &headers, errors);
             auth
         });
+        let before = existing.and_then(|endpoint| endpoint.control.resumed_at);
+        let resumes = was_paused && !paused;
         Endpoint {
             id,
             project: making.project,
@@ -208,22 +217,19 @@ impl EndpointInput {
                 errors,
             ),
             retry,
-            rate_limit: rate_limit(self.rate_limit.unwrap_or_default(), errors),
+            rate_limit: endpoint_control::rate_limit(&self.rate_limit.unwrap_or_default(), errors),
             on_uncertain: self.on_uncertain.unwrap_or_default(),
-            environment: check::label(
-                "/environment",
-                self.environment,
-                ENVIRONMENT_CHARS_MAX,
-                errors,
-            ),
+            environment,
             method: method(self.method, errors),
             forward_path: self.forward_path.unwrap_or(false),
             auth,
             ordered_by: self.ordered_by,
             disabled: existing.and_then(|endpoint| endpoint.disabled.clone()),
-            paused: self
-                .paused
-                .unwrap_or(existing.is_some_and(|endpoint| endpoint.paused)),
+            paused,
+            control: EndpointControl {
+                resumed_at: if resumes { Some(making.now) } else { before },
+                ..endpoint_control::control(written, errors)
+            },
             secrets: existing.map_or_else(Vec::new, |endpoint| endpoint.secrets.clone()),
             created_at: existing.map_or(making.now, |endpoint| endpoint.created_at),
             updated_at: making.now,
@@ -280,30 +286,6 @@ fn url(written: Option<String>, making: &Making<'_>, errors: &mut Vec<FieldError
             errors.push(FieldError::new("/url", refusal.to_string()));
             written
         }
-    }
-}
-
-fn rate_limit(written: RateLimitInput, errors: &mut Vec<FieldError>) -> RateLimit {
-    let rates = [
-        ("/rate_limit/per_second", written.per_second),
-        ("/rate_limit/burst", written.burst),
-    ];
-    for (pointer, rate) in rates {
-        if rate.is_some() {
-            let detail = "is not available yet; only concurrency is";
-            errors.push(FieldError::new(pointer, detail));
-        }
-    }
-    let bounds = (1, CONCURRENCY_DEFAULT, CONCURRENCY_MAX);
-    RateLimit {
-        per_second: None,
-        burst: None,
-        concurrency: check::number(
-            "/rate_limit/concurrency",
-            written.concurrency,
-            bounds,
-            errors,
-        ),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     EndpointSecret, FieldError, Making, Record, Rotation, SecretHash, check, read, rotation,
 };
 use crate::ids::{ApiKeyId, ProjectId};
+use crate::retention::RetentionSettings;
 use crate::seal::{Opener, SealError, SealingKey};
 use crate::secret::Secret;
 use crate::signature::SigningSecret;
@@ -24,6 +25,9 @@ pub struct Project {
     pub name: String,
     /// What signs a send to a bare URL that brings no secret of its own, sealed.
     pub signing_secret_sealed: String,
+    /// How long its past is kept.
+    #[serde(default)]
+    pub retention: RetentionSettings,
     /// Those that it replaced and that sign beside it for a while, sealed, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced_secrets: Vec<EndpointSecret>,
@@ -141,7 +145,12 @@ impl Project {
 
     /// What `GET` shows.
     pub fn public(&self) -> Value {
-        json!({"id": self.id, "name": self.name, "created_at": self.created_at})
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "retention": self.retention,
+            "created_at": self.created_at,
+        })
     }
 }
 
@@ -166,6 +175,7 @@ impl ProjectInput {
                 id,
                 name,
                 signing_secret_sealed,
+                retention: RetentionSettings::default(),
                 replaced_secrets: Vec::new(),
                 created_at: making.now,
             },

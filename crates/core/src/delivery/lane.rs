@@ -3,7 +3,7 @@
 //! Replays have a lane of their own to each endpoint, so that live traffic never queues behind
 //! them (P4). Both share what the endpoint takes at once: see [`share`].
 
-use crate::ids::EndpointId;
+use crate::ids::{ConnectionId, EndpointId};
 
 /// Set in the lanes of replays. Numbers of endpoints reach it in the year 2109.
 const REPLAYS: i64 = 1 << 62;
@@ -26,6 +26,21 @@ impl Lane {
     /// The lane of an endpoint.
     pub const fn of_endpoint(endpoint: EndpointId) -> Self {
         Self(endpoint.number())
+    }
+
+    /// Where the deliveries of a connection wait while it is paused, so that they stand in nobody's
+    /// way. Numbers of ids are never given twice, so that it never meets an endpoint's.
+    pub const fn of_connection(connection: ConnectionId) -> Self {
+        Self(connection.number())
+    }
+
+    /// This lane, for the same traffic as that one.
+    #[must_use]
+    pub const fn for_traffic_of(self, other: Self) -> Self {
+        match other.traffic() {
+            Traffic::Live => self.for_live(),
+            Traffic::Replays => self.for_replays(),
+        }
     }
 
     /// The lane of the URLs on one host. Negative, so that it never meets an endpoint's.

@@ -41,6 +41,10 @@ pub enum Next {
     Hold(Reason),
     /// Call it off.
     Cancel(Reason),
+    /// Nothing was attempted: let it wait in another lane.
+    Shift(Lane),
+    /// Send it to another endpoint from now on, with a fresh budget.
+    FailOver(EndpointId),
 }
 
 /// What a person asks of a delivery.
@@ -70,8 +74,12 @@ pub enum CommandRefused {
     /// Others of its order key are before it.
     #[error("it waits for an older delivery with the same ordering key; retry or cancel that one")]
     NotItsTurn,
-    /// The message is gone, so there is nothing to attempt with. Only a store can know.
-    #[error("the history of the delivery's message was dropped; there is nothing left to send")]
+    /// The message or its payload is gone, so there is nothing to attempt with. Only a store can
+    /// know.
+    #[error(
+        "the payload is gone: it had been kept for as long as it should, or its history was \
+         dropped; there is nothing left to send"
+    )]
     HistoryDropped,
 }
 
@@ -221,6 +229,8 @@ impl Delivery {
             self.attempts - 1
         };
         let (state, trigger, free) = match next {
+            Next::Shift(_) => (State::Pending { due: now }, self.trigger, 0),
+            Next::FailOver(_) => (State::Pending { due: now }, Trigger::Failover, 0),
             Next::Deliver => (State::Delivered { at: now }, self.trigger, 0),
             Next::Fail(reason) => (State::Failed { at: now, reason }, self.trigger, 0),
             Next::Cancel(reason) => (State::Cancelled { at: now, reason }, self.trigger, 0),
@@ -249,6 +259,7 @@ impl Delivery {
             budget,
             ..self.clone()
         };
+        let moved = moved.placed(next, now);
         invariants::moved(self, &moved);
         Finish::Applied(moved)
     }
@@ -411,6 +422,8 @@ mod tests {
             Just(Next::Fail(Reason::RejectedByReceiver)),
             Just(Next::Hold(Reason::Uncertain)),
             Just(Next::Cancel(Reason::EndpointDeleted)),
+            Just(Next::Shift(Lane(9))),
+            Just(Next::FailOver(EndpointId::from_number(2))),
             (0_i64..300, any::<bool>()).prop_map(|(after, counts)| Next::Retry {
                 after: Millis::new(after),
                 counts
@@ -585,6 +598,55 @@ mod tests {
             panic!("a live lease was fenced");
         };
         assert_eq!(moved.next_attempt_at(), Some(now + Millis::new(7)));
+    }
+
+    #[test]
+    fn what_goes_over_to_another_endpoint_has_a_fresh_budget_and_its_numbers_go_on() {
+        let now = Timestamp::from_millis(10);
+        let token = AttemptId::from_number(1);
+        let leased = opened().lease(token, now, SPAN).expect("it is due");
+        let other = EndpointId::from_number(2);
+        let given_up = Next::Fail(Reason::AttemptsExhausted).or_over_to(Some(other));
+        assert_eq!(given_up, Next::FailOver(other));
+        let Finish::Applied(moved) = leased.delivery.finish(token, true, given_up, now) else {
+            panic!("a live lease was fenced");
+        };
+        assert_eq!(moved.endpoint_id, Some(other));
+        assert_eq!(moved.lane(), Lane::of_endpoint(other));
+        assert_eq!((moved.attempts, moved.attempts_spent()), (1, 0));
+        assert_eq!(moved.trigger, Trigger::Failover);
+        assert_eq!(moved.next_attempt_at(), Some(now));
+        assert!(moved.is_elsewhere_than(&leased.delivery));
+        for stays in [
+            Next::Deliver,
+            Next::Fail(Reason::StatusIsFinal),
+            Next::Fail(Reason::RejectedByReceiver),
+            Next::Hold(Reason::Uncertain),
+            Next::Cancel(Reason::EndpointDeleted),
+        ] {
+            assert_eq!(stays.or_over_to(Some(other)), stays);
+        }
+        let alone = Next::Fail(Reason::AttemptsExhausted);
+        assert_eq!(alone.or_over_to(None), alone);
+    }
+
+    #[test]
+    fn what_waits_elsewhere_keeps_its_budget_its_trigger_and_its_endpoint() {
+        let now = Timestamp::from_millis(10);
+        let token = AttemptId::from_number(1);
+        let leased = opened().lease(token, now, SPAN).expect("it is due");
+        let shifted = leased
+            .delivery
+            .finish(token, false, Next::Shift(Lane(9)), now);
+        let Finish::Applied(moved) = shifted else {
+            panic!("a live lease was fenced");
+        };
+        let there = Delivery {
+            lane: 9,
+            state: State::Pending { due: now },
+            ..opened()
+        };
+        assert_eq!(moved, there);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A message on its way to one endpoint: its states, its attempts, its budget.
 
 pub mod attempt;
+pub mod control;
+mod elsewhere;
 pub mod lane;
 pub mod lifecycle;
 pub mod order;
@@ -32,6 +34,8 @@ pub enum Trigger {
     Redrive,
     /// The outcome of the attempt before is not known: its node ended or froze.
     Recovery,
+    /// The delivery went over to its endpoint's failover endpoint.
+    Failover,
 }
 
 impl Trigger {
@@ -44,6 +48,7 @@ impl Trigger {
             Self::Replay => "replay",
             Self::Redrive => "redrive",
             Self::Recovery => "recovery",
+            Self::Failover => "failover",
         }
     }
 }
@@ -85,6 +90,25 @@ impl Reason {
             | Self::EndpointGone
             | Self::EndpointDisabled => true,
             Self::RejectedByReceiver
+            | Self::EndpointDeleted
+            | Self::Uncertain
+            | Self::CancelledByPerson
+            | Self::TransformFailed => false,
+        }
+    }
+}
+
+impl Reason {
+    /// Whether the endpoint was given up, so that another one may take its place. Not where a
+    /// receiver refused the message itself, or a person has to decide.
+    pub const fn is_the_endpoints(self) -> bool {
+        match self {
+            Self::AttemptsExhausted
+            | Self::TooOld
+            | Self::EndpointGone
+            | Self::EndpointDisabled => true,
+            Self::StatusIsFinal
+            | Self::RejectedByReceiver
             | Self::EndpointDeleted
             | Self::Uncertain
             | Self::CancelledByPerson

@@ -81,8 +81,10 @@ pub fn assign(
 ) {
     for rule in ordered {
         let same = |it: &&mut Destination| it.endpoint_id == Some(rule.endpoint);
+        // Of the endpoint's lane, also where a paused connection has them wait in another.
+        let lane = Lane::of_endpoint(rule.endpoint);
         for destination in destinations.iter_mut().filter(same) {
-            destination.order_key = OrderKey::read(destination.lane, &rule.by, request, body);
+            destination.order_key = OrderKey::read(lane, &rule.by, request, body);
         }
     }
 }

@@ -7,8 +7,10 @@
 
 use super::Reason;
 use super::attempt::AttemptOutcome;
+use super::control::{Passage, Sample};
 use super::lifecycle::Next;
 use crate::config::OnUncertain;
+use crate::ids::EndpointId;
 use crate::outgoing::Receipt;
 use crate::retry::{RetryPolicy, Verdict as StatusVerdict};
 use crate::time::Millis;
@@ -143,6 +145,46 @@ pub fn after_attempt(facts: &AttemptFacts<'_>) -> Verdict {
                 OnUncertain::Hold => Next::Hold(Reason::Uncertain),
             };
             Verdict::of(AttemptOutcome::Uncertain, next)
+        }
+    }
+}
+
+/// The same start, or over to `stand_in`: where the endpoint is disabled, or the delivery was
+/// leased to go around it, as its circuit is open.
+pub fn unless_elsewhere(
+    start: Start,
+    passage: Passage,
+    stand_in: impl FnOnce() -> Option<EndpointId>,
+) -> Start {
+    match (start, passage) {
+        (Start::GiveBack(next @ Next::Fail(_)), _) => Start::GiveBack(next.or_over_to(stand_in())),
+        (Start::GiveBack(next), _) => Start::GiveBack(next),
+        (Start::Attempt, Passage::Through) => Start::Attempt,
+        (Start::Attempt, Passage::Around) => Start::GiveBack(stand_in().map_or(
+            // It was taken away in this moment: the next lease finds none.
+            Next::Retry {
+                after: PAUSED_WAIT,
+                counts: false,
+            },
+            Next::FailOver,
+        )),
+    }
+}
+
+/// What an attempt says of its endpoint. One that answers with a receipt that agrees with its
+/// status works, whatever it makes of this delivery.
+pub fn sample(happened: Happened, outcome: AttemptOutcome) -> Sample {
+    let agrees = match happened {
+        Happened::Answered {
+            status, receipt, ..
+        } => receipt.is_some_and(|receipt| receipt.agrees_with(status)),
+        Happened::NotSent | Happened::Uncertain => false,
+    };
+    match outcome {
+        AttemptOutcome::Delivered | AttemptOutcome::Rejected => Sample::Success,
+        AttemptOutcome::Failed if agrees => Sample::Success,
+        AttemptOutcome::Failed | AttemptOutcome::Uncertain | AttemptOutcome::InProgress => {
+            Sample::Failure
         }
     }
 }
@@ -314,6 +356,53 @@ mod tests {
             let wanted = Verdict::of(outcome, next);
             assert_eq!(verdict, wanted, "{status} {receipt}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_that_says_what_it_did_works_and_one_that_fails_or_is_silent_does_not() {
+        use AttemptOutcome::{Delivered, Failed, Rejected, Uncertain};
+        for (happened, outcome, wanted) in [
+            (answered(200, None), Delivered, Sample::Success),
+            (answered(500, None), Failed, Sample::Failure),
+            (answered(404, None), Failed, Sample::Failure),
+            (
+                answered(503, Some(Receipt::InProgress)),
+                Failed,
+                Sample::Success,
+            ),
+            (
+                answered(500, Some(Receipt::InProgress)),
+                Failed,
+                Sample::Failure,
+            ),
+            (
+                answered(422, Some(Receipt::Rejected)),
+                Rejected,
+                Sample::Success,
+            ),
+            (Happened::NotSent, Failed, Sample::Failure),
+            (Happened::Uncertain, Uncertain, Sample::Failure),
+        ] {
+            assert_eq!(sample(happened, outcome), wanted, "{happened:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_go_to_its_endpoint_goes_over_to_the_stand_in_and_what_is_held_stays() {
+        let other = EndpointId::from_number(2);
+        let there = || Some(other);
+        let over = Start::GiveBack(Next::FailOver(other));
+        let disabled = Start::GiveBack(Next::Fail(Reason::EndpointDisabled));
+        assert_eq!(unless_elsewhere(disabled, Passage::Through, there), over);
+        assert_eq!(
+            unless_elsewhere(disabled, Passage::Through, || None),
+            disabled
+        );
+        let attempt = Start::Attempt;
+        assert_eq!(unless_elsewhere(attempt, Passage::Through, there), attempt);
+        assert_eq!(unless_elsewhere(attempt, Passage::Around, there), over);
+        let held = Start::GiveBack(Next::Hold(Reason::Uncertain));
+        assert_eq!(unless_elsewhere(held, Passage::Around, there), held);
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl KeyRule {
         };
         let mut locations = self.locations.iter().enumerate();
         if self.locations.is_empty() || !locations.all(|(at, found)| looks_like_a_time(at, found)) {
-            return Vec::new();
+            return self.sending_time().into_iter().collect();
         }
         let places: Vec<String> = self.locations.iter().map(ToString::to_string).collect();
         vec![format!(
@@ -124,6 +124,20 @@ impl KeyRule {
              event, and two events at one time for one; add a location that holds an id",
             places.join(", ")
         )]
+    }
+
+    /// A header with a time says when a request was sent, not when an event happened: as one part of
+    /// a key it changes with every retry.
+    fn sending_time(&self) -> Option<String> {
+        let is_header = |it: &&Location| matches!(it, Location::Header(_));
+        let mut headers = self.locations.iter().filter(is_header);
+        let found = headers.find(|location| is_named_like_a_time(location))?;
+        (self.mode == Mode::All).then(|| {
+            format!(
+                "{found} looks like the time of sending: a retry carries a new one, so that its \
+                 key differs and it counts as new; leave it out of the key"
+            )
+        })
     }
 
     fn check_locations(&self, errors: &mut Vec<FieldError>) {

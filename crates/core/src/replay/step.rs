@@ -17,8 +17,13 @@ use crate::time::{Millis, Timestamp};
 const WATCHED: Millis = Millis::from_seconds(60);
 /// How much of its rate a replay may catch up with after it was held up.
 const CATCH_UP_US: i64 = 250_000;
-/// The shortest and the longest time between two steps.
-const STEP_WAIT: (i64, i64) = (20, 250);
+/// The shortest and the longest time between two steps: each is a commit that live traffic waits
+/// for as well.
+const STEP_WAIT: (i64, i64) = (50, 250);
+/// By how much a replay lags behind its rate whose steps are too small for it, and the time between
+/// two of them then.
+const LAG_US: i64 = 50_000;
+const STEP_WAIT_BUSY: Millis = Millis::new(5);
 
 /// What a step needs of the store, read in its transaction.
 #[derive(Debug, Default)]
@@ -101,7 +106,13 @@ impl Replay {
         }
         let now_us = now.as_millis().saturating_mul(1_000);
         let spent = self.cost_us() * i64::try_from(material.items.len()).unwrap_or(i64::MAX);
-        self.progress.paced_until_us = self.progress.paced_from(now_us).saturating_add(spent);
+        let paced = self.progress.paced_from(now_us).saturating_add(spent);
+        // What could not be handed over, for want of room or of anything to do, is not made up for.
+        self.progress.paced_until_us = if material.items.len() < STEP_ITEMS_MAX {
+            paced.max(now_us)
+        } else {
+            paced
+        };
         let left = material.more;
         self.end_if_done(left, now);
         stepped
@@ -109,8 +120,11 @@ impl Replay {
 
     /// How long until the next step is worth taking.
     pub fn next_step_in(&self, now: Timestamp) -> Millis {
-        let wait = self.progress.paced_until_us / 1_000 - now.as_millis();
-        Millis::new(wait.clamp(STEP_WAIT.0, STEP_WAIT.1))
+        let wait_us = self.progress.paced_until_us - now.as_millis().saturating_mul(1_000);
+        if wait_us < -LAG_US && self.progress.window.len() < WINDOW_MAX {
+            return STEP_WAIT_BUSY;
+        }
+        Millis::new((wait_us / 1_000).clamp(STEP_WAIT.0, STEP_WAIT.1))
     }
 
     fn cost_us(&self) -> i64 {

@@ -36,6 +36,8 @@ fn message(number: i64) -> Message {
         target: None,
         extra_headers: Vec::new(),
         warnings: Vec::new(),
+        payload_until: None,
+        payload_pruned_at: None,
     }
 }
 
@@ -348,6 +350,26 @@ fn p1_the_rate_holds_and_what_was_missed_is_not_caught_up_with() {
     assert!((49..=54).contains(&sent), "{sent} in 5 s at 10 per second");
     let later = at(3_600_000);
     assert!(replay.allowance(later) <= 3, "an hour's pause is no credit");
+}
+
+#[test]
+fn p1_steps_are_rare_unless_the_rate_needs_more_of_them() {
+    let step = |rate_per_second: u32, items: usize| {
+        let mut replay = running(
+            Plan {
+                rate_per_second,
+                ..plan()
+            },
+            1_000,
+        );
+        let deliveries = (0..items as i64).map(|n| failed(n * 10)).collect();
+        replay.step(&material(deliveries, true), &mut Mint::default(), at(1));
+        replay.next_step_in(at(2)).get()
+    };
+    assert_eq!(step(10_000, STEP_ITEMS_MAX), 5, "it lags behind its rate");
+    assert_eq!(step(10_000, 0), 50, "nothing could be handed over");
+    assert_eq!(step(200, 1), 50);
+    assert_eq!(step(1, 1), 250, "a command is heard soon");
 }
 
 #[test]

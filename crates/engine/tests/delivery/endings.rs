@@ -14,7 +14,8 @@ use hooklatch_core::transform::Transformed;
 use hooklatch_engine::Drained;
 use hooklatch_store::memory::MemoryStore;
 use hooklatch_store::{
-    Answer, Commanded, Deliveries, FinishAttempt, Finished, LeaseRequest, Leases, StoreError, Wake,
+    Answer, Commanded, Deliveries, FinishAttempt, Finished, LaneReporting, LeaseRequest, Leases,
+    Reported, StoreError, Wake,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +75,17 @@ impl Deliveries for Unsteady {
             return unavailable();
         }
         self.store.finish(finish)
+    }
+
+    fn finish_and_report(
+        &self,
+        finish: FinishAttempt,
+        report: LaneReporting,
+    ) -> Answer<'_, Reported> {
+        if fails(&self.failing_finishes) {
+            return unavailable();
+        }
+        self.store.finish_and_report(finish, report)
     }
 
     fn command(

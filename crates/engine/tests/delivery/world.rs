@@ -191,6 +191,7 @@ impl World {
             extra_headers: event.extra_headers,
             warnings: Vec::new(),
             response_status: 200,
+            payload_kept: None,
         };
         self.store.admit(vec![arrival]).await.unwrap().remove(0)
     }

@@ -96,6 +96,7 @@ const fn why_it_was_made(trigger: Trigger) -> &'static str {
         Trigger::Replay => "a replay asked for it",
         Trigger::Redrive => "a duplicate of a failed one asked for it",
         Trigger::Recovery => "the one before ended with the process",
+        Trigger::Failover => "it went over to the failover endpoint",
         Trigger::Other => "",
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct FileSettings {
     pub log_format: Option<LogFormat>,
     pub drain_seconds: Option<u64>,
     pub history_days: Option<u32>,
+    pub payload_days: Option<u32>,
+    pub retention_interval_seconds: Option<u64>,
     pub api_rate_per_second: Option<u32>,
     pub api_key: Option<Secret>,
     pub encryption_key: Option<Secret>,

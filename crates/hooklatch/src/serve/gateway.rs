@@ -12,6 +12,7 @@ use hooklatch_egress::{Sender, SenderSettings};
 use hooklatch_engine::{Drained, Engine, EngineHandle, Transformer, replays};
 use hooklatch_server::bootstrap::bootstrap;
 use hooklatch_server::directory::Directory;
+use hooklatch_server::retention;
 use hooklatch_server::serve::{Limits, serve};
 use hooklatch_server::{App, Settings as ServerSettings};
 use hooklatch_store::{Store, SystemClock};
@@ -36,6 +37,7 @@ pub(crate) struct Gateway {
     engine: EngineHandle,
     http: JoinHandle<()>,
     following: JoinHandle<()>,
+    pruning: JoinHandle<()>,
     replays: JoinHandle<()>,
     stop: CancellationToken,
     address: SocketAddr,
@@ -71,6 +73,13 @@ impl Gateway {
         let engine = start_engine(&store, &directory, reach, Arc::clone(&transformer));
         let following = Arc::clone(&directory).follow(stop.child_token(), engine.waker());
         let following = tokio::spawn(following);
+        let pruning = retention::keep(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            settings.retention,
+            stop.child_token(),
+        );
+        let pruning = tokio::spawn(pruning);
         let app = App::with_transformer(
             Arc::clone(&store),
             directory,
@@ -90,6 +99,7 @@ impl Gateway {
             engine,
             http,
             following,
+            pruning,
             replays,
             stop,
             address,
@@ -125,6 +135,7 @@ impl Gateway {
         let ((), drained) = tokio::join!(http, self.engine.drain(drain));
         // Both end at once; a panic of theirs has been logged.
         let _ = self.following.await;
+        let _ = self.pruning.await;
         let _ = self.replays.await;
         match drained {
             Drained::Complete => {}

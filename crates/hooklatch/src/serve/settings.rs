@@ -7,11 +7,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
+use hooklatch_core::retention::RetentionSettings;
 use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
 use hooklatch_core::time::Millis;
 use hooklatch_core::token::check_api_key;
 use hooklatch_server::api::Rate;
+use hooklatch_server::retention::Settings as Pruning;
 use serde::Deserialize;
 
 use super::file::{FileError, FileSettings};
@@ -28,6 +30,8 @@ const LOG: &str = "info";
 const DRAIN: Duration = Duration::from_secs(30);
 /// The longest time for which history may be kept, but for ever.
 const HISTORY_DAYS_MAX: u32 = 3_650;
+/// Between two looks for what has been kept for long enough.
+const RETENTION_INTERVAL_SECONDS: u64 = 60;
 /// The longest graceful end; no service manager waits for longer.
 const DRAIN_SECONDS_MAX: u64 = 3_600;
 
@@ -50,8 +54,10 @@ pub(crate) struct Settings {
     pub log: String,
     pub log_format: LogFormat,
     pub drain: Duration,
-    /// For how long a shared store keeps history; none for ever.
+    /// For how long a shared store keeps history, which it drops by whole days; none for ever.
     pub history: Option<Millis>,
+    /// How what is kept for long enough is pruned.
+    pub retention: Pruning,
     /// Calls of the API that each key may make.
     pub api_rate: Option<Rate>,
     pub api_key: Option<Secret>,
@@ -108,6 +114,10 @@ impl Settings {
         }
         let listen = arguments.listen.or(file.listen);
         let history = arguments.history_days.or(file.history_days);
+        let payload_days = arguments.payload_days.or(file.payload_days);
+        let interval = arguments
+            .retention_interval_seconds
+            .or(file.retention_interval_seconds);
         let drain = arguments.drain_seconds.or(file.drain_seconds);
         let api_rate = arguments.rate.api_rate_per_second;
         let api_rate = rate(api_rate.or(file.api_rate_per_second))?;
@@ -121,7 +131,8 @@ impl Settings {
                 .transpose()?,
             log: arguments.log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or_default(),
-            history: history.map(|days| kept(days, &place)).transpose()?,
+            history: dropped_by_day(history, &place)?,
+            retention: pruning(history, payload_days, interval, &place)?,
             place,
             api_rate,
             drain: drain.map_or(Ok(DRAIN), drain_time)?,
@@ -156,21 +167,52 @@ fn public_url(text: String) -> Result<String, SettingsError> {
     Ok(bare.to_owned())
 }
 
-fn kept(days: u32, place: &Place) -> Result<Millis, SettingsError> {
-    let wrong = |hint| SettingsError::Value {
-        name: "history_days",
-        value: days.to_string(),
-        hint,
+fn dropped_by_day(days: Option<u32>, place: &Place) -> Result<Option<Millis>, SettingsError> {
+    let days = days.map(|days| checked_days("history_days", days));
+    let Some(days) = days.transpose()? else {
+        return Ok(None);
     };
     match place {
-        Place::Directory(_) => Err(wrong(
-            "only a database (database_url) drops history so far; leave it out",
-        )),
-        Place::Database(_) if !(1..=HISTORY_DAYS_MAX).contains(&days) => {
-            Err(wrong("it is from 1 to 3650"))
-        }
-        Place::Database(_) => Ok(Millis::from_seconds(i64::from(days) * 86_400)),
+        Place::Directory(_) => Ok(None),
+        Place::Database(_) => Ok(Some(Millis::from_seconds(i64::from(days) * 86_400))),
     }
+}
+
+/// A database drops whole days by itself; what is left to prune row by row is what projects say.
+fn pruning(
+    history: Option<u32>,
+    payload: Option<u32>,
+    interval: Option<u64>,
+    place: &Place,
+) -> Result<Pruning, SettingsError> {
+    let payload = payload.map(|days| checked_days("payload_days", days));
+    let interval = interval.unwrap_or(RETENTION_INTERVAL_SECONDS);
+    if !(1..=86_400).contains(&interval) {
+        return Err(SettingsError::Value {
+            name: "retention_interval_seconds",
+            value: interval.to_string(),
+            hint: "it is from 1 to 86400",
+        });
+    }
+    Ok(Pruning {
+        gateway: RetentionSettings {
+            payload_days: payload.transpose()?,
+            history_days: history.filter(|_| matches!(place, Place::Directory(_))),
+            payload_bytes_max: None,
+        },
+        interval: Duration::from_secs(interval),
+    })
+}
+
+fn checked_days(name: &'static str, days: u32) -> Result<u32, SettingsError> {
+    if (1..=HISTORY_DAYS_MAX).contains(&days) {
+        return Ok(days);
+    }
+    Err(SettingsError::Value {
+        name,
+        value: days.to_string(),
+        hint: "it is from 1 to 3650",
+    })
 }
 
 fn drain_time(seconds: u64) -> Result<Duration, SettingsError> {
@@ -310,8 +352,16 @@ mod tests {
             ),
             ("public_url = \"http://x?a\"", "it is a URL without a query"),
             (
-                "history_days = 7",
-                "history_days is \"7\": only a database (database_url) drops history so far",
+                "history_days = 0",
+                "history_days is \"0\": it is from 1 to 3650",
+            ),
+            (
+                "payload_days = 4000",
+                "payload_days is \"4000\": it is from 1 to 3650",
+            ),
+            (
+                "retention_interval_seconds = 0",
+                "retention_interval_seconds is \"0\": it is from 1 to 86400",
             ),
             (
                 "drain_seconds = 4000",

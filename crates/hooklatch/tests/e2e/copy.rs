@@ -249,7 +249,12 @@ async fn everything(api: &Api) -> Vec<(String, Value)> {
         // A part of a composite key.
         "/v1/keys?key=a",
     ] {
-        answers.push((list.to_owned(), Value::Array(api.list(list).await)));
+        let mut items = api.list(list).await;
+        for item in items.iter_mut().filter(|_| list == "/v1/endpoints") {
+            // How an endpoint fares is learnt anew.
+            item["health"].take();
+        }
+        answers.push((list.to_owned(), Value::Array(items)));
     }
     let mut sources = api.list("/v1/sources").await;
     for source in &mut sources {
@@ -357,8 +362,10 @@ fn assert_copied(told: &Value) {
     );
     for table in told["tables"].as_array().unwrap() {
         assert_eq!(table["same"], true, "{table}");
-        // Deliveries that came later than their message are not among what was filled in.
-        let filled = table["table"] != "strays";
+        // Deliveries that came later than their message, what scripts made, and payloads whose
+        // senders said when they go are not among what was filled in.
+        let empty = ["strays", "transformed", "payload_ends"];
+        let filled = !empty.iter().any(|name| table["table"] == *name);
         assert_eq!(table["rows"].as_u64().unwrap() > 0, filled, "{table}");
     }
     assert!(text(told, "key_file").ends_with("encryption.key"));

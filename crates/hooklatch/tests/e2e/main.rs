@@ -6,9 +6,12 @@
     reason = "sentences are tests on each store, which the lint does not see"
 )]
 
+mod apply;
+mod backtest;
 mod bad_http;
 mod bad_input;
 mod claims;
+mod control;
 mod copy;
 mod database;
 mod deleted;
@@ -19,6 +22,7 @@ mod process;
 mod real_input;
 mod remote;
 mod replays;
+mod retention;
 mod rules;
 mod support;
 mod tour;

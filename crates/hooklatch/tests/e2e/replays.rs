@@ -255,15 +255,20 @@ async fn p1_a_replay_goes_on_after_kill_9_and_sends_each_once(on: Backend) {
     let done = world.reaches(&id, "done").await;
     let through = ["done", "skipped", "failed"].map(|it| done[it].as_u64().unwrap());
     assert_eq!(through.iter().sum::<u64>(), 60, "{done}");
-    let sent = world.replayed();
-    assert_eq!(sent.keys().cloned().collect::<BTreeSet<_>>(), messages);
+    // An attempt that was lost with the process has used its delivery's budget up, which is one:
+    // whether it arrived is not known, and only a person sends it again.
+    let lost = 60 - usize::try_from(done["done"].as_u64().unwrap()).unwrap();
+    let rest = world.planned(json!({"filter": {"status": "failed"}})).await;
+    assert_eq!(rest["total"], json!(lost), "{rest}");
+    let rest = text(&rest, "id");
+    world.command(&rest, "start").await;
+    world.reaches(&rest, "done").await;
     let delivered = world.api.list("/v1/messages?status=delivered").await;
     assert_eq!(delivered.len(), 60);
-    // What was on the wire when the process was killed is uncertain and sent again, by the same
-    // name; nothing else is sent twice.
-    let recovered = world.api.list("/v1/attempts?trigger=recovery").await.len();
+    let sent = world.replayed();
+    assert_eq!(sent.keys().cloned().collect::<BTreeSet<_>>(), messages);
     let twice: usize = sent.values().map(|times| times - 1).sum();
-    assert!(twice <= recovered, "{twice} twice, {recovered} recovered");
+    assert!(twice <= lost, "{twice} were sent twice, {lost} were lost");
 }
 
 async fn p1_an_endpoint_deleted_while_a_replay_waits_for_it_ends_the_replay(on: Backend) {
@@ -327,12 +332,11 @@ async fn p1_bulk_retry_and_cancel_are_audited_with_their_reason(on: Backend) {
         .as_array()
         .unwrap()
         .iter()
-        .map(|entry| {
-            assert!(entry["actor"].as_str().unwrap().starts_with("key_"));
-            (
-                entry["action"].as_str().unwrap(),
-                entry["reason"].as_str().unwrap(),
-            )
+        // Changes of settings are in the same log, and carry no reason.
+        .filter_map(|entry| {
+            let reason = entry["reason"].as_str()?;
+            assert!(entry["actor"].as_str()?.starts_with("key_"));
+            Some((entry["action"].as_str()?, reason))
         })
         .collect();
     let expected = [

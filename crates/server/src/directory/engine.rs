@@ -8,7 +8,7 @@ use hooklatch_core::ids::{ConnectionId, EndpointId, ProjectId};
 use hooklatch_core::seal::Opener;
 use hooklatch_core::signature::SigningSecret;
 use hooklatch_core::time::Timestamp;
-use hooklatch_engine::{ReadyEndpoint, Saving};
+use hooklatch_engine::{Gate, ReadyEndpoint, Saving};
 
 use super::{Change, Directory, Document};
 use crate::problem::Problem;
@@ -20,6 +20,10 @@ impl hooklatch_engine::Directory for Directory {
 
     fn script(&self, connection: ConnectionId) -> Option<Arc<str>> {
         self.snapshot().script(connection)
+    }
+
+    fn gate(&self, connection: ConnectionId) -> Option<Gate> {
+        self.snapshot().gate_at(connection)
     }
 
     fn project_secrets(&self, project: ProjectId, now: Timestamp) -> Option<Arc<[SigningSecret]>> {

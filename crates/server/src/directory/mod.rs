@@ -152,6 +152,26 @@ impl Directory {
         Err(obstacle.expect("each try that did not end it met an obstacle"))
     }
 
+    /// Decides on a change and carries nothing out. Its numbers are no ids.
+    pub fn preview<T>(
+        &self,
+        project: ProjectId,
+        decide: impl FnOnce(Deciding<'_>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let snapshot = self.snapshot();
+        decide(Deciding {
+            snapshot: &snapshot,
+            numbers: [0, 0],
+            making: Making {
+                project,
+                now: self.keeper.store.now(),
+                reach: self.reach,
+                sealing_key: &self.keeper.sealing_key,
+                random: &mut fill,
+            },
+        })
+    }
+
     /// Lets what waits for an endpoint learn at once how the endpoint stands now.
     pub async fn hasten(&self, endpoint: EndpointId) -> Result<(), Problem> {
         let live = Lane::of_endpoint(endpoint);

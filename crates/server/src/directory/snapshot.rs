@@ -5,16 +5,15 @@
 //! opened secrets above all, is carried over from one snapshot to the next.
 
 mod known;
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hooklatch_core::arrive::{Intake, Routes};
-use hooklatch_core::config::{ApiKey, Connection, Group, Origin, Project, Source};
-use hooklatch_core::delivery::Lane;
+use hooklatch_core::config::{ApiKey, Connection, Group, Project, Source};
 use hooklatch_core::delivery::lifecycle::Destination;
 use hooklatch_core::ids::{ApiKeyId, ConnectionId, EndpointId, GroupId, ProjectId, SourceId};
-use hooklatch_core::routing::{Audience, Route, route_event, route_source};
 use hooklatch_core::rules::Rulebook;
 use hooklatch_core::seal::{SealError, SealingKey};
 use hooklatch_core::signature::SigningSecret;
@@ -169,41 +168,6 @@ impl Snapshot {
             .collect();
     }
 
-    fn disabled_endpoints(&self) -> BTreeMap<ProjectId, Arc<BTreeSet<EndpointId>>> {
-        let mut disabled: BTreeMap<ProjectId, BTreeSet<EndpointId>> = BTreeMap::new();
-        for endpoint in self.endpoints.values().map(|ready| ready.endpoint()) {
-            if endpoint.disabled.is_some() || endpoint.deleted_at.is_some() {
-                disabled
-                    .entry(endpoint.project)
-                    .or_default()
-                    .insert(endpoint.id);
-            }
-        }
-        disabled
-            .into_iter()
-            .map(|(project, ids)| (project, Arc::new(ids)))
-            .collect()
-    }
-
-    /// One by the source's token, and one by each that was replaced.
-    fn gates_of(&self, ready: &Arc<ReadySource>) -> Vec<([u8; 32], Gate)> {
-        let gate = self.gate_of(ready);
-        let source = &ready.source;
-        let former = source.former_tokens.iter().map(|former| {
-            let until = Some(former.until);
-            (
-                former.hash.0,
-                Gate {
-                    until,
-                    ..gate.clone()
-                },
-            )
-        });
-        let mut gates: Vec<_> = former.collect();
-        gates.push((source.token_hash.0, gate));
-        gates
-    }
-
     fn gate_of(&self, ready: &Arc<ReadySource>) -> Gate {
         let source = &ready.source;
         let destinations = self.source_destinations(source.id);
@@ -218,49 +182,6 @@ impl Snapshot {
             routes: Arc::new(routes),
             until: None,
         }
-    }
-
-    /// Where messages of a source go now.
-    pub fn source_destinations(&self, source: SourceId) -> Vec<Destination> {
-        let connections = self.connections.values().map(|connection| &**connection);
-        let endpoint = |id| self.any_endpoint(id).map(|ready| ready.endpoint());
-        let routes = route_source(source, connections, endpoint);
-        routes.into_iter().map(destination).collect()
-    }
-
-    /// Where a message of the send API goes now.
-    pub fn send_destinations(
-        &self,
-        project: ProjectId,
-        audience: Audience<'_>,
-        event_type: Option<&str>,
-    ) -> Vec<Destination> {
-        let routes = match audience {
-            Audience::Endpoint(id) => {
-                let named = self.endpoint(project, id).into_iter();
-                route_event(
-                    audience,
-                    event_type,
-                    &[],
-                    named.map(|ready| ready.endpoint()),
-                )
-            }
-            Audience::Tenant(_) | Audience::Broadcast => {
-                let by_event = |connection: &&Connection| match connection.from {
-                    Origin::EventTypes(_) => connection.project == project,
-                    Origin::Source(_) => false,
-                };
-                let connections: Vec<&Connection> = self
-                    .connections
-                    .values()
-                    .map(|one| &**one)
-                    .filter(by_event)
-                    .collect();
-                let endpoints = self.endpoints(project).map(|ready| ready.endpoint());
-                route_event(audience, event_type, &connections, endpoints)
-            }
-        };
-        routes.into_iter().map(destination).collect()
     }
 
     /// The rules of the connections that lead to these destinations, where they have some.
@@ -400,14 +321,4 @@ impl Snapshot {
 fn sealed(owner: &impl ToString) -> impl FnOnce(SealError) -> SnapshotError {
     let owner = owner.to_string();
     move |source| SnapshotError::Seal { owner, source }
-}
-
-fn destination(route: Route) -> Destination {
-    Destination {
-        endpoint_id: Some(route.endpoint),
-        connection_id: route.connection,
-        lane: Lane::of_endpoint(route.endpoint),
-        suffix_webhook_id: route.suffix_webhook_id,
-        order_key: None,
-    }
 }

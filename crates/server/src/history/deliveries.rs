@@ -18,13 +18,14 @@ use crate::audit::{Said, note};
 use crate::caller::Caller;
 use crate::problem::{Kind, Problem};
 
-const TRIGGERS: [Trigger; 6] = [
+const TRIGGERS: [Trigger; 7] = [
     Trigger::First,
     Trigger::Retry,
     Trigger::Manual,
     Trigger::Replay,
     Trigger::Redrive,
     Trigger::Recovery,
+    Trigger::Failover,
 ];
 
 const OUTCOMES: [AttemptOutcome; 5] = [

@@ -16,7 +16,7 @@ use super::{PathText, answer, requests as request_routes, retrying, under};
 use crate::app::App;
 use crate::audit::{Said, note};
 use crate::caller::Caller;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// A status of messages as people name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +178,13 @@ pub(crate) async fn retry(
     let id: MessageId = path.id("message")?;
     parameters.finish()?;
     let view = found(&app, caller.project, id).await?;
+    if let Some(at) = view.message.payload_pruned_at {
+        let detail = format!(
+            "the payload was pruned at {at}, as the project's retention says; there is nothing \
+             left to send. What happened stays on record"
+        );
+        return Err(Problem::new(Kind::Gone, detail));
+    }
     let retried = retrying::retry_all(&app, view).await?;
     note(&app, &caller, "message.retry", id, said).await?;
     Ok(answer(&retried))

@@ -14,6 +14,7 @@ use hooklatch_core::key::Body;
 use hooklatch_core::message::{Direction, Request, RequestOutcome};
 use hooklatch_core::routing::Audience;
 use hooklatch_core::rules::Ruling;
+use hooklatch_core::time::Timestamp;
 use hooklatch_store::{Page, ReleaseOutcome, RequestFilter, RequestView};
 
 use super::listing::{Listed, list};
@@ -147,8 +148,23 @@ async fn shown(app: &App, project: ProjectId, id: RequestId) -> Result<Response,
     let view = found(app, project, id).await?;
     let body = app.store().request_body(project, id).await?;
     let concealments = Concealments::of(&app.directory().snapshot(), project);
-    let record = RequestRecord::of(&view, &concealments).with_body(body.as_deref());
+    let pruned_at = match (&body, &view) {
+        (None, RequestView::Other { request, .. }) => original_pruned_at(app, request).await?,
+        (Some(_), _) | (None, RequestView::Accepted { .. }) => None,
+    };
+    let record = RequestRecord::of(&view, &concealments)
+        .with_body(body.as_deref())
+        .with_original_pruned_at(pruned_at);
     Ok(answer(&record))
+}
+
+/// When the payload was pruned that a request repeats.
+async fn original_pruned_at(app: &App, request: &Request) -> Result<Option<Timestamp>, Problem> {
+    let Some(original) = request.original_message_id else {
+        return Ok(None);
+    };
+    let original = app.store().message(request.project_id, original).await?;
+    Ok(original.and_then(|view| view.message.payload_pruned_at))
 }
 
 async fn found(app: &App, project: ProjectId, id: RequestId) -> Result<RequestView, Problem> {

@@ -81,11 +81,11 @@ impl<'a> Comparer<'a> {
         };
         let original = self.originals.of(&pair).await?;
         let pointers = match (original, &turn) {
-            (Some(original), Some(_)) => {
+            (Some(original), Some(_)) if original.message.payload_pruned_at.is_none() => {
                 self.left -= 1;
                 compare(self.app, &pair, original, seen).await?
             }
-            (_, None) | (None, _) => None,
+            (Some(_) | None, Some(_) | None) => None,
         };
         Ok(Difference {
             original_fingerprint: original.map(|original| original.message.fingerprint),
@@ -131,7 +131,9 @@ async fn keep_one(
     seen: &Seen,
 ) -> Result<(), StoreError> {
     let app = originals.app;
-    if let Some(original) = originals.of(pair).await? {
+    if let Some(original) = originals.of(pair).await?
+        && original.message.payload_pruned_at.is_none()
+    {
         compare(app, pair, original, seen).await?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The contract of the API as an OpenAPI 3.1 document, and a page to read it.
 //!
-//! The document is put together from a table of operations ([`operations`]) and schemas that take
+//! The document is put together from a table of operations (`operations`) and schemas that take
 //! their names from our own enums. A test compares the table with the routes in the source, so that
 //! none is left out. The page loads nothing from outside, and shows the reader's own URL in its
 //! examples; of a key it only ever sees what the reader types, and keeps it in the page.

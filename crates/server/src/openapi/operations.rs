@@ -87,6 +87,9 @@ const ROWS: &[Row] = &[
     ("post", "/v1/sources/{id}/pause", "Refuse what arrives with 503 for now", MANAGE, &[], Nothing, OK, Item("Source"), &[404]),
     ("post", "/v1/sources/{id}/resume", "Take what arrives again", MANAGE, &[], Nothing, OK, Item("Source"), &[404]),
     ("post", "/v1/sources/{id}/rotate-token", "Give the source another ingest URL; the one before goes on for a while", MANAGE, &[], Optional("Rotation"), OK, Item("Source"), &[404]),
+    ("post", "/v1/sources/{id}/backtest", "Try a key rule on stored requests; nothing is changed", READ, &[], Optional("Anything"), OK, Item("Anything"), &[404, 409, 429]),
+    ("get", "/v1/retention", "Show for how long the project keeps what", READ, &[], Nothing, OK, Item("Anything"), &[]),
+    ("put", "/v1/retention", "Say for how long the project keeps what", MANAGE, &[], Json("Anything"), OK, Item("Anything"), &[409]),
     // Endpoints
     ("get", "/v1/endpoints", "List endpoints", READ, PAGE, Nothing, OK, List("Endpoint"), &[]),
     ("post", "/v1/endpoints", "Make an endpoint; its secret is shown this once", MANAGE, &[], Json("EndpointInput"), MADE, Item("Endpoint"), &[409]),
@@ -96,7 +99,7 @@ const ROWS: &[Row] = &[
     ("delete", "/v1/endpoints/{id}", "Delete an endpoint and its connections", MANAGE, &[], Nothing, GONE, NoContent, &[404]),
     ("post", "/v1/endpoints/{id}/pause", "Attempt no delivery for now", MANAGE, &[], Nothing, OK, Item("Endpoint"), &[404]),
     ("post", "/v1/endpoints/{id}/resume", "Attempt deliveries again", MANAGE, &[], Nothing, OK, Item("Endpoint"), &[404]),
-    ("post", "/v1/endpoints/{id}/rotate-secret", "Sign with a new secret as well; it is shown this once", MANAGE, &[], Nothing, OK, Item("Endpoint"), &[404]),
+    ("post", "/v1/endpoints/{id}/rotate-secret", "Sign with a new secret as well; it is shown this once", MANAGE, &[], Optional("Anything"), OK, Item("Endpoint"), &[404]),
     // Connections
     ("get", "/v1/connections", "List connections", READ, PAGE, Nothing, OK, List("Connection"), &[]),
     ("post", "/v1/connections", "Make a connection", MANAGE, &[], Json("ConnectionInput"), MADE, Item("Connection"), &[409]),
@@ -104,8 +107,9 @@ const ROWS: &[Row] = &[
     ("get", "/v1/connections/{id}", "Show a connection", READ, &[], Nothing, OK, Item("Connection"), &[404]),
     ("patch", "/v1/connections/{id}", "Change a connection", MANAGE, &[], Body::Patch("ConnectionInput"), OK, Item("Connection"), &[404, 409]),
     ("delete", "/v1/connections/{id}", "Delete a connection", MANAGE, &[], Nothing, GONE, NoContent, &[404]),
-    ("post", "/v1/connections/{id}/pause", "Let nothing new through for now", MANAGE, &[], Nothing, OK, Item("Connection"), &[404]),
-    ("post", "/v1/connections/{id}/resume", "Let what comes through again", MANAGE, &[], Nothing, OK, Item("Connection"), &[404]),
+    ("post", "/v1/connections/{id}/pause", "Let what comes by it wait", MANAGE, &[], Nothing, OK, Item("Connection"), &[404]),
+    ("post", "/v1/connections/{id}/resume", "Send what waited, and what comes", MANAGE, &[], Nothing, OK, Item("Connection"), &[404]),
+    ("post", "/v1/connections/{id}/backtest", "Try deduplicating rules on stored messages; nothing is changed", READ, &[], Optional("Anything"), OK, Item("Anything"), &[404, 409, 429]),
     ("post", "/v1/transforms/test", "Try a script on a sample or on a message", MANAGE, &[], Json("Trial"), OK, Item("Tried"), &[404]),
     // Send
     ("post", "/v1/webhooks/send", "Send an event (S1 to S6)", SEND, &[], Json("Send"), &[200, 202], Item("Message"), &[404, 409]),
@@ -158,6 +162,7 @@ const ROWS: &[Row] = &[
     ("get", "/v1/projects", "List projects", ADMIN, PAGE, Nothing, OK, List("Project"), &[]),
     ("post", "/v1/projects", "Make a project; its signing secret is shown this once", ADMIN, &[], Json("ProjectInput"), MADE, Item("Project"), &[409]),
     ("get", "/v1/projects/{id}", "Show a project", ADMIN, &[], Nothing, OK, Item("Project"), &[404]),
+    ("post", "/v1/projects/{id}/rotate-secret", "Sign sends to bare URLs with a new secret as well; it is shown this once", MANAGE, &[], Optional("Anything"), OK, Item("Anything"), &[404]),
     ("get", "/v1/api-keys", "List API keys", ADMIN, PAGE, Nothing, OK, List("ApiKey"), &[]),
     ("post", "/v1/api-keys", "Make an API key; it is shown this once", ADMIN, &[], Json("ApiKeyInput"), MADE, Item("ApiKey"), &[409]),
     ("get", "/v1/api-keys/{id}", "Show an API key, without its text", ADMIN, &[], Nothing, OK, Item("ApiKey"), &[404]),

@@ -126,6 +126,7 @@ impl Viewer {
                     }
                 }
                 div.account {
+                    a href="/docs" { "API" }
                     span.project title="The project of the API key" { (self.project_name) }
                     form method="post" action="/sign-out" {
                         button.quiet type="submit" { "Sign out" }

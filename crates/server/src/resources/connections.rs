@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{Connection, ConnectionInput, ConnectionPlace, Scope};
+use hooklatch_core::delivery::Lane;
 use hooklatch_core::ids::ConnectionId;
+use hooklatch_core::time::Timestamp;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::list::{AskedPage, page};
+use super::list::{AskedPage, AskedUpsert, is_dry_run, page};
 use super::transforms::check_scripts;
 use crate::app::App;
 use crate::caller::Caller;
@@ -26,6 +28,8 @@ pub(super) fn routes() -> Router<App> {
             "/v1/connections/{id}",
             get(show).patch(patch).delete(delete),
         )
+        .route("/v1/connections/{id}/pause", post(pause))
+        .route("/v1/connections/{id}/resume", post(resume))
 }
 
 type Shown = Result<(StatusCode, Json<Value>), Problem>;
@@ -46,11 +50,13 @@ async fn create(
 async fn upsert(
     State(app): State<App>,
     caller: Caller,
+    asked: AskedUpsert,
     ExactJson(input): ExactJson<ConnectionInput>,
 ) -> Shown {
     caller.require(Scope::Manage)?;
+    let dry_run = is_dry_run(asked)?;
     check_scripts(&app, input.rules.as_deref()).await?;
-    let saved = app.directory().change(caller.project, |deciding| {
+    let decide = |deciding: Deciding<'_>| {
         let existing = named(&deciding, input.name.as_deref());
         let status = if existing.is_some() {
             StatusCode::OK
@@ -62,8 +68,13 @@ async fn upsert(
             documents: change.documents,
             answer: (status, change.answer),
         })
-    });
-    let (status, connection) = saved.await?;
+    };
+    if dry_run {
+        let (status, connection) = app.directory().preview(caller.project, decide)?.answer;
+        return Ok((status, Json(connection.public())));
+    }
+    let (status, connection) = app.directory().change(caller.project, decide).await?;
+    set_aside(&app, &connection).await?;
     Ok((status, Json(connection.public())))
 }
 
@@ -99,7 +110,49 @@ async fn patch(
         let input = ConnectionInput::patched(existing, patch.clone())?;
         built(input, Some(existing), &deciding)
     });
-    Ok(Json(changed.await?.public()))
+    let connection = changed.await?;
+    set_aside(&app, &connection).await?;
+    Ok(Json(connection.public()))
+}
+
+async fn pause(State(app): State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
+    let connection = altered(&app, caller, id, Connection::pause).await?;
+    set_aside(&app, &connection).await?;
+    Ok(Json(connection.public()))
+}
+
+async fn resume(State(app): State<App>, caller: Caller, id: Id) -> Result<Json<Value>, Problem> {
+    let connection = altered(&app, caller, id, Connection::resume).await?;
+    Ok(Json(connection.public()))
+}
+
+async fn altered(
+    app: &App,
+    caller: Caller,
+    Id(id): Id,
+    alter: fn(&mut Connection, Timestamp),
+) -> Result<Connection, Problem> {
+    caller.require(Scope::Manage)?;
+    let changed = app.directory().change(caller.project, |deciding| {
+        let mut connection = find(deciding.snapshot, &caller, &id)?.clone();
+        alter(&mut connection, deciding.making.now);
+        Ok(Change {
+            documents: vec![Document::Connection(connection.clone())],
+            answer: connection,
+        })
+    });
+    changed.await
+}
+
+/// Lets what waits for a connection that is paused wait where it stands in nobody's way. What is
+/// leased at the moment, or comes from a node that does not know yet, is set aside when it is due.
+async fn set_aside(app: &App, connection: &Connection) -> Result<(), Problem> {
+    if connection.paused {
+        let from = Lane::of_endpoint(connection.endpoint);
+        let to = Lane::of_connection(connection.id);
+        app.store().shift(connection.id, from, to).await?;
+    }
+    Ok(())
 }
 
 async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {

@@ -14,7 +14,8 @@ use hooklatch_engine::ReadyEndpoint;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::list::{AskedPage, page};
+use super::endpoint_state::add_state;
+use super::list::{AskedPage, AskedUpsert, is_dry_run, page};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, Snapshot, fill};
@@ -48,10 +49,12 @@ async fn create(
 async fn upsert(
     State(app): State<App>,
     caller: Caller,
+    asked: AskedUpsert,
     ApiJson(input): ApiJson<EndpointInput>,
 ) -> Shown {
     caller.require(Scope::Manage)?;
-    let saved = app.directory().change(caller.project, |deciding| {
+    let dry_run = is_dry_run(asked)?;
+    let decide = |deciding: Deciding<'_>| {
         let existing = named(&deciding, input.name.as_deref());
         let status = if existing.is_some() {
             StatusCode::OK
@@ -63,8 +66,12 @@ async fn upsert(
             documents: change.documents,
             answer: (status, change.answer),
         })
-    });
-    let (status, built) = saved.await?;
+    };
+    let (status, built) = if dry_run {
+        app.directory().preview(caller.project, decide)?.answer
+    } else {
+        app.directory().change(caller.project, decide).await?
+    };
     Ok((status, Json(shown_once(&app, built))))
 }
 
@@ -78,14 +85,21 @@ async fn list(
     let newest_first = snapshot.endpoints(caller.project).rev();
     let show =
         |ready: &&Arc<ReadyEndpoint>| Ok(ready.endpoint().public(app.directory().sealing_key()));
-    page(asked, newest_first, |ready| ready.endpoint().id, show).map(Json)
+    let mut page = page(asked, newest_first, |ready| ready.endpoint().id, show)?;
+    if let Some(shown) = page["data"].as_array_mut() {
+        add_state(&app, &snapshot, caller.project, shown).await;
+    }
+    Ok(Json(page))
 }
 
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<Value>, Problem> {
     caller.require(Scope::Read)?;
     let snapshot = app.directory().snapshot();
     let endpoint = find(&snapshot, &caller, &id)?;
-    Ok(Json(endpoint.public(app.directory().sealing_key())))
+    let mut shown = [endpoint.public(app.directory().sealing_key())];
+    add_state(&app, &snapshot, caller.project, &mut shown).await;
+    let [shown] = shown;
+    Ok(Json(shown))
 }
 
 async fn patch(
@@ -205,7 +219,11 @@ fn built(
     mut deciding: Deciding<'_>,
 ) -> Result<Change<BuiltEndpoint>, Problem> {
     let new_id = EndpointId::from_number(deciding.numbers[0]);
+    let project = deciding.making.project;
     let built = input.build(EndpointPlace { new_id, existing }, &mut deciding.making)?;
+    let known = |id| deciding.snapshot.endpoint(project, id).cloned();
+    let failover = built.endpoint.check_failover(known);
+    failover.map_err(|error| vec![error])?;
     if built.endpoint.auth.is_some() {
         let ready = ReadyEndpoint::new(built.endpoint.clone(), deciding.making.sealing_key);
         if let Some(why) = ready.unusable() {

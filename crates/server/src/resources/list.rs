@@ -21,6 +21,22 @@ pub(crate) struct PageQuery {
 /// The query of a list as axum reads it.
 pub(crate) type AskedPage = Result<Query<PageQuery>, QueryRejection>;
 
+/// How an upsert is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct UpsertQuery {
+    dry_run: bool,
+}
+
+/// The query of an upsert as axum reads it.
+pub(super) type AskedUpsert = Result<Query<UpsertQuery>, QueryRejection>;
+
+/// Whether an upsert only answers what it would lead to.
+pub(super) fn is_dry_run(asked: AskedUpsert) -> Result<bool, Problem> {
+    let Query(asked) = asked.map_err(|error| Problem::malformed(error.body_text()))?;
+    Ok(asked.dry_run)
+}
+
 /// A page of `items`, which come newest first. The cursor is the id of the last item shown, so
 /// that what is made meanwhile moves nothing.
 pub(crate) fn page<I: FromStr + Ord + ToString, T>(

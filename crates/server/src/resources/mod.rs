@@ -1,9 +1,12 @@
 //! The resources that say what comes from where and goes whither.
 
+mod backtests;
 mod connections;
+mod endpoint_state;
 mod endpoints;
 pub(crate) mod list;
 mod projects;
+mod retention;
 mod sources;
 mod transforms;
 
@@ -19,5 +22,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(endpoints::routes())
         .merge(connections::routes())
         .merge(transforms::routes())
+        .merge(retention::routes())
+        .merge(backtests::routes())
         .merge(projects::routes())
 }

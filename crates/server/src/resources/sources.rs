@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::list::{AskedPage, page};
+use super::list::{AskedPage, AskedUpsert, is_dry_run, page};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::directory::{Change, Deciding, Document, ReadySource, Snapshot, name_taken};
@@ -51,11 +51,13 @@ async fn create(
 async fn upsert(
     State(app): State<App>,
     caller: Caller,
+    asked: AskedUpsert,
     headers: HeaderMap,
     ApiJson(input): ApiJson<SourceInput>,
 ) -> Shown {
     caller.require(Scope::Manage)?;
-    let saved = app.directory().change(caller.project, |deciding| {
+    let dry_run = is_dry_run(asked)?;
+    let decide = |deciding: Deciding<'_>| {
         let existing = named(&deciding, input.name.as_deref()).cloned();
         let status = if existing.is_some() {
             StatusCode::OK
@@ -67,8 +69,12 @@ async fn upsert(
             documents: change.documents,
             answer: (status, change.answer),
         })
-    });
-    let (status, source) = saved.await?;
+    };
+    let (status, source) = if dry_run {
+        app.directory().preview(caller.project, decide)?.answer
+    } else {
+        app.directory().change(caller.project, decide).await?
+    };
     Ok((status, Json(shown(&app, &headers, &source)?)))
 }
 

@@ -78,6 +78,7 @@ fn call(
         extra_headers: input.headers,
         warnings: dropped.into_iter().map(warning).collect(),
         delay: input.delay,
+        payload_kept: input.payload_kept,
         on_failed_original: input.on_failed_original,
         sealed_secret: input.secret.map(|secret| sealed(app, caller, &secret)),
         rulebooks: snapshot.rulebooks(&destinations),

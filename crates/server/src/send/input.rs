@@ -11,6 +11,7 @@ use hooklatch_core::limits::{
     TENANT_CHARS_MAX,
 };
 use hooklatch_core::outgoing::check_key;
+use hooklatch_core::retention::RETENTION_SECONDS_MAX;
 use hooklatch_core::secret::Secret;
 use hooklatch_core::signature::SigningSecret;
 use hooklatch_core::time::Millis;
@@ -33,6 +34,7 @@ pub(super) struct SendInput {
     pub(super) payload: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) delay: Millis,
+    pub(super) payload_kept: Option<Millis>,
     pub(super) on_failed_original: OnFailedOriginal,
     pub(super) secret: Option<Secret>,
 }
@@ -87,6 +89,7 @@ impl SendInput {
             payload: reader.payload(),
             headers: reader.headers(),
             delay: reader.delay(),
+            payload_kept: reader.payload_kept(),
             on_failed_original: reader
                 .optional("on_failed_original")
                 .unwrap_or(OnFailedOriginal::Suppress),
@@ -127,10 +130,6 @@ impl Reader<'_> {
                 pointer,
                 format!("is not known; known are {}", KNOWN.join(", ")),
             );
-        }
-        if self.fields.contains_key("retention_seconds") {
-            let detail = "is not available yet; leave it out";
-            self.fail("/retention_seconds", detail);
         }
     }
 
@@ -238,6 +237,15 @@ impl Reader<'_> {
             );
         }
         Millis::from_seconds(seconds)
+    }
+
+    fn payload_kept(&mut self) -> Option<Millis> {
+        let seconds: i64 = self.optional("retention_seconds")?;
+        if !(1..=RETENTION_SECONDS_MAX).contains(&seconds) {
+            let detail = format!("should be from 1 to {RETENTION_SECONDS_MAX}");
+            self.fail("/retention_seconds", detail);
+        }
+        Some(Millis::from_seconds(seconds))
     }
 
     fn secret(&mut self) -> Option<Secret> {

@@ -22,7 +22,7 @@ async fn a_parameter_that_cannot_be_used_is_refused_with_what_can() {
             "/outcome should be one of accepted, duplicate,",
         ),
         (
-            "/v1/attempts?trigger=replay",
+            "/v1/attempts?trigger=again",
             "/trigger should be one of first, retry, manual,",
         ),
         (

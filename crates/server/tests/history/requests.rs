@@ -51,6 +51,7 @@ async fn a_duplicate_is_listed_under_its_original_with_cause_and_body() {
             },
             "body": {"id": "e1", "n": 2},
             "body_encoding": "json",
+            "payload_pruned_at": null,
             "response_status": 200,
         })
     );

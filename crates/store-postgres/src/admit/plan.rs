@@ -35,6 +35,11 @@ pub(super) struct Plan {
     pub strays: Vec<(i64, i64)>,
     /// Ended deliveries that start again.
     pub restarted: Vec<i64>,
+    /// Originals whose deliveries start, each with the body of the duplicate that starts them: it
+    /// stands in for one that was pruned (D2).
+    pub restored: Vec<(i64, Bytes)>,
+    /// Messages whose payloads go at a time that their senders named.
+    pub ends: Vec<(i64, i64)>,
     /// Originals that had matched nothing and have now, each with its new text.
     pub routed: Vec<(i64, String)>,
     pub claims: Vec<ClaimRow>,
@@ -97,6 +102,9 @@ impl Plan {
         let arrival = &arrival.arrival;
         let message = &accepted.message;
         self.message(message, &accepted.deliveries);
+        if let Some(until) = message.payload_until {
+            self.ends.push((until.as_millis(), message.id.number()));
+        }
         self.payload(message.id.number(), envelope, Some(arrival.body.clone()));
         let due_soon = due_soon(message, &accepted.deliveries);
         if due_soon > 0 {
@@ -169,6 +177,11 @@ impl Plan {
             meta: request::encode_meta(&repeat.request),
             request: repeat.request.clone(),
         });
+        let started = !(repeat.redriven.is_empty() && repeat.rerouted.is_empty());
+        if let (Some(original), true) = (repeat.request.original_message_id, started) {
+            let body = arrival.arrival.body.clone();
+            self.restored.push((original.number(), body));
+        }
         for delivery in &repeat.redriven {
             self.restarted.push(delivery.id.number());
             self.live.push(Columns::of_new(delivery));

@@ -15,11 +15,11 @@ use crate::columns::{INSERT_LIVE, array};
 use crate::fault::Fault;
 use crate::key::Key;
 use crate::memory::Memory;
-use crate::partitions;
 use crate::rows::claim::{self, select_claims};
 use crate::rows::delivery::{self, select_deliveries};
 use crate::rows::message::{self, StoredMessage, select_messages};
 use crate::worker::{BY_VALUE, Link};
+use crate::{partitions, retention};
 
 /// Beyond so many keys a batch locks out all others instead of locking each key: the database's
 /// table of locks is bounded.
@@ -187,7 +187,10 @@ async fn read_originals(
     let missing = missing_in(&rows, &numbers);
     if !missing.is_empty() {
         let kept = partitions::kept(&link.client, &missing).await?;
-        let dropped = missing.iter().filter(|number| !kept.contains(number));
+        // Of a day that is still there, single messages may have been pruned.
+        let forgotten = retention::forgotten_up_to(&link.client).await?;
+        let gone = |number: &&i64| !kept.contains(number) || **number <= forgotten;
+        let dropped = missing.iter().filter(gone);
         let dropped: Vec<_> = dropped.copied().map(MessageId::from_number).collect();
         known.add_dropped(&dropped);
         // Their day may have been attached again a moment ago. Whoever is still missing there is

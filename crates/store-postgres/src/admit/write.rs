@@ -26,6 +26,9 @@ pub(super) struct Statements {
     strays: Statement,
     restarted: Statement,
     routed: Statement,
+    restored: Statement,
+    unpruned: Statement,
+    ends: Statement,
     claims_new: Statement,
     claims_replacing: Statement,
     refused_alone: Statement,
@@ -44,6 +47,9 @@ impl Statements {
             strays: client.prepare(STRAYS).await?,
             restarted: client.prepare(RESTARTED).await?,
             routed: client.prepare(ROUTED).await?,
+            restored: client.prepare(RESTORED).await?,
+            unpruned: client.prepare(UNPRUNED).await?,
+            ends: client.prepare(ENDS).await?,
             claims_new: client.prepare(CLAIMS_NEW).await?,
             claims_replacing: client.prepare(CLAIMS_REPLACING).await?,
             // Two who forget at once would each leave what the other has added.
@@ -74,6 +80,16 @@ const RESTARTED: &str = "DELETE FROM hooklatch.deliveries_done \
 const ROUTED: &str = "UPDATE hooklatch.messages m SET routed = true, meta = new.meta \
      FROM unnest($1::bigint[], $2::text[]) new(id, meta) \
      WHERE m.id = new.id AND m.id >= $3 AND m.id <= $4";
+/// Waits for whoever prunes the payload at this moment, and then sees what became of it.
+const RESTORED: &str = "UPDATE hooklatch.payloads p SET body = COALESCE(p.body, new.body) \
+     FROM unnest($1::bigint[], $2::bytea[]) new(id, body) \
+     WHERE p.id = new.id AND p.id >= $3 AND p.id <= $4";
+/// In a JSON text no quote inside a string comes right after a comma.
+const UNPRUNED: &str = "UPDATE hooklatch.messages SET \
+         meta = regexp_replace(meta, ',\"payload_pruned\":[0-9]+', '') \
+     WHERE id = ANY($1) AND id >= $2 AND id <= $3 AND meta LIKE '%,\"payload_pruned\":%'";
+const ENDS: &str = "INSERT INTO hooklatch.payload_ends (at, message) \
+     SELECT * FROM unnest($1::bigint[], $2::bigint[])";
 /// Puts claims into the ledger.
 macro_rules! insert_claims {
     ($rest:literal) => {
@@ -171,6 +187,15 @@ fn statements<'a>(of: &'a Statements, plan: &'a Plan) -> Vec<Sent<'a>> {
     });
     let matched = plan.routed.len();
     send(&of.routed, matched, Some(matched), &|| routed(plan));
+    let started = plan.restored.len();
+    send(&of.restored, started, None, &|| restored(plan));
+    send(&of.unpruned, started, None, &|| unpruned(plan));
+    send(&of.ends, plan.ends.len(), None, &|| {
+        vec![
+            array(&plan.ends, |(at, _)| *at),
+            array(&plan.ends, |(_, message)| *message),
+        ]
+    });
     for (how, statement) in [
         (How::New, &of.claims_new),
         (How::Replacing, &of.claims_replacing),
@@ -205,6 +230,24 @@ fn routed(plan: &Plan) -> Arrays<'_> {
         Box::new(numbers().min().unwrap_or_default()),
         Box::new(numbers().max().unwrap_or_default()),
     ]
+}
+
+fn restored(plan: &Plan) -> Arrays<'_> {
+    let rows = &plan.restored;
+    let numbers = || rows.iter().map(|(number, _)| *number);
+    vec![
+        array(rows, |(number, _)| *number),
+        array(rows, |(_, body)| body.as_ref()),
+        Box::new(numbers().min().unwrap_or_default()),
+        Box::new(numbers().max().unwrap_or_default()),
+    ]
+}
+
+fn unpruned(plan: &Plan) -> Arrays<'_> {
+    let numbers: Vec<i64> = plan.restored.iter().map(|(number, _)| *number).collect();
+    let first = numbers.iter().min().copied().unwrap_or_default();
+    let last = numbers.iter().max().copied().unwrap_or_default();
+    vec![Box::new(numbers), Box::new(first), Box::new(last)]
 }
 
 fn messages(plan: &Plan) -> Arrays<'_> {

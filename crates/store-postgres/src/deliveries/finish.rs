@@ -8,13 +8,15 @@ use hooklatch_core::delivery::lifecycle::Finish;
 use hooklatch_core::delivery::order::turn_left;
 use hooklatch_core::ids::DeliveryId;
 use hooklatch_core::time::{Millis, Timestamp};
-use hooklatch_store::Finished;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::delivery::Columns;
+use hooklatch_store::{Finished, LaneReporting, Reported};
 
+use super::limits::reported;
 use super::{AttemptRow, Delivering, Plan, PreparedFinish, Statements, guarded};
 use crate::fault::Fault;
 use crate::memory::Memory;
+use crate::node::Numbers;
 use crate::rows::delivery::{self, select_deliveries};
 use crate::worker::Link;
 
@@ -33,22 +35,33 @@ pub(super) async fn read(
     link: &mut Link<Statements>,
     memory: &Memory,
     tasks: &[Delivering],
+    plan: &mut Plan,
 ) -> Result<(Live, Timestamp), Fault> {
     let batch = link.next_batch();
     let mut ids: Vec<i64> = Vec::new();
     for task in tasks {
-        if let Delivering::Finish(task) = task {
-            ids.push(task.input.finish.delivery_id.number());
+        match task {
+            Delivering::Finish(task) => ids.push(task.input.finish.delivery_id.number()),
+            Delivering::Report(task) => ids.push(task.input.0.finish.delivery_id.number()),
+            Delivering::Lease(_) => {}
         }
     }
+    let lanes = reported(tasks);
+    let health = async {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        link.client.query(&link.statements.health, &[&lanes]).await
+    };
     let rows = async {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         link.client.query(&link.statements.live, &[&ids]).await
     };
-    let (now, rows) = tokio::join!(biased; link.begin(batch, &memory.clock), rows);
+    let (now, rows, health) = tokio::join!(biased; link.begin(batch, &memory.clock), rows, health);
     let now = now?;
+    plan.notes.read(&health?)?;
     let live = delivery::decode_all(&rows?)?;
     let live = live.into_iter().map(|delivery| (delivery.id, delivery));
     Ok((live.collect(), now))
@@ -60,23 +73,65 @@ pub(super) fn decide_all(
     tasks: &[Delivering],
     now: Timestamp,
     plan: &mut Plan,
-) -> Result<Vec<Finished>, Fault> {
+    numbers: &Numbers,
+) -> Result<Vec<Reported>, Fault> {
     guarded(|| {
         let mut finished = Vec::new();
         for task in tasks {
-            if let Delivering::Finish(task) = task {
-                finished.push(finish(live, &task.input, now, plan));
+            match task {
+                Delivering::Finish(task) => finished.push(Reported {
+                    finished: finish(live, &task.input, now, plan),
+                    events: Vec::new(),
+                }),
+                Delivering::Report(task) => {
+                    let (prepared, reporting) = &*task.input;
+                    let ended = finish(live, prepared, now, plan);
+                    finished.push(report(ended, reporting, now, plan, numbers)?);
+                }
+                Delivering::Lease(_) => {}
             }
         }
-        finished
-    })
+        Ok(finished)
+    })?
+}
+
+/// Notes what an attempt that counted says of its lane.
+fn report(
+    finished: Finished,
+    reporting: &LaneReporting,
+    now: Timestamp,
+    plan: &mut Plan,
+    numbers: &Numbers,
+) -> Result<Reported, Fault> {
+    if finished == Finished::Fenced {
+        let events = Vec::new();
+        return Ok(Reported { finished, events });
+    }
+    let lane = reporting.lane;
+    let events = numbers.with(|mint| {
+        let number = || mint.next(now);
+        plan.notes.report(reporting, now, number)
+    })?;
+    if plan.notes.is_open(lane) || !events.is_empty() {
+        // A probe that has ended makes room for the next, or for everything.
+        plan.due.push(LaneChange::Due(lane, now));
+    }
+    Ok(Reported { finished, events })
 }
 
 fn finish(live: &mut Live, prepared: &PreparedFinish, now: Timestamp, plan: &mut Plan) -> Finished {
     let finish = &prepared.finish;
     let attempted = finish.attempt.is_some();
     let moved = match live.get(&finish.delivery_id) {
-        Some(delivery) => delivery.finish(finish.token, attempted, finish.next, now),
+        Some(delivery) => {
+            let moved = delivery.finish(finish.token, attempted, finish.next, now);
+            if let Finish::Applied(moved) = &moved
+                && moved.is_elsewhere_than(delivery)
+            {
+                plan.placed.push(Columns::of_new(moved));
+            }
+            moved
+        }
         // It has ended, or was never there.
         None => Finish::Fenced,
     };

@@ -4,11 +4,16 @@ use std::collections::HashMap;
 
 use hooklatch_core::delivery::Lane;
 use hooklatch_core::time::Timestamp;
+use hooklatch_store::node::LaneChange;
 use tokio_postgres::Row;
 
+use super::lease::Pass;
 use crate::fault::Fault;
 use crate::rows::delivery::select_deliveries;
 use crate::rows::parcel;
+
+/// Lanes in which nothing is due yet that are looked at for when something will be.
+const LOOKED_AHEAD: usize = 16;
 
 /// The lanes in which anything waits, with the time of the first: an index that is skipped through.
 pub(super) const LANES: &str = "WITH RECURSIVE lanes AS (\
@@ -21,8 +26,9 @@ pub(super) const LANES: &str = "WITH RECURSIVE lanes AS (\
      ) SELECT lane, at FROM lanes";
 
 /// Which of these lanes are ours to count for the length of this transaction.
-pub(super) const TRY_LANES: &str = "SELECT lane FROM unnest($1::bigint[]) lane \
-     WHERE pg_try_advisory_xact_lock(lane & 9223372036854775807)";
+/// Live traffic and replays to one place share what it takes, and so a lock: the place's.
+pub(super) const TRY_LANES: &str = "SELECT lane FROM unnest($1::bigint[], $2::bigint[]) turn(lane, place) \
+     WHERE pg_try_advisory_xact_lock(place & 9223372036854775807)";
 
 pub(super) const DUE: &str = select_deliveries!(
     "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) turn(lane, wanted, live_max) \
@@ -75,4 +81,37 @@ pub(super) fn next_of(rows: &[Row]) -> Result<HashMap<Lane, Ahead>, Fault> {
 /// A time in a column.
 pub(super) fn time_at(row: &Row, column: usize) -> Result<Timestamp, Fault> {
     Ok(Timestamp::from_millis(row.try_get(column)?))
+}
+
+impl Pass<'_> {
+    /// Finds out how long nothing is due in lanes that were not served.
+    pub(super) async fn look_ahead(&mut self) -> Result<(), Fault> {
+        let soonest = self.next_due_in;
+        let waiting: Vec<(Timestamp, Lane)> = self.memory.lanes(|lanes| {
+            let sooner = |(bound, _): &(Timestamp, Lane)| {
+                soonest.is_none_or(|known| bound.since(self.now) < known)
+            };
+            let waiting = lanes.waiting(self.now).take_while(sooner);
+            waiting.take(LOOKED_AHEAD).collect()
+        });
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let lanes: Vec<i64> = waiting.iter().map(|(_, lane)| lane.0).collect();
+        let after = vec![i64::MIN; lanes.len()];
+        let statement = &self.link.statements.next;
+        let rows = self.link.client.query(statement, &[&lanes, &after]).await?;
+        let next = next_of(&rows)?;
+        for (bound, lane) in waiting {
+            let first = next.get(&lane).and_then(|ahead| ahead.due);
+            if let Some(first) = first {
+                self.soonest(first.since(self.now));
+            }
+            if first != Some(bound) {
+                // The bound was of something that is done by now.
+                self.plan.lanes.push(LaneChange::Known(lane, first));
+            }
+        }
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use hooklatch_core::delivery::control::Passage;
 use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{AttemptId, MessageId};
 use hooklatch_core::message::Parcel;
@@ -18,6 +19,7 @@ use tokio_postgres::types::ToSql;
 
 use super::finish::Live;
 use super::lanes::{Ahead, next_of, time_at};
+use super::limits::Held;
 use super::{AttemptRow, Plan, Statements, guarded};
 use crate::fault::Fault;
 use crate::memory::Memory;
@@ -33,28 +35,26 @@ const ROUNDS: usize = 4;
 const BUSY: Millis = Millis::new(20);
 /// How soon a pass follows one that had to leave something that is due.
 const LEFT: Millis = Millis::from_seconds(1);
-/// Lanes in which nothing is due yet that are looked at for when something will be.
-const LOOKED_AHEAD: usize = 16;
-
 /// A lane's part in one pass.
-struct Turn {
-    lane: Lane,
-    terms: Terms,
+pub(super) struct Turn {
+    pub lane: Lane,
+    pub terms: Terms,
     taken: usize,
 }
 
 /// One pass over what is due.
 pub(super) struct Pass<'a> {
-    link: &'a Link<Statements>,
-    memory: &'a Memory,
-    now: Timestamp,
+    pub link: &'a Link<Statements>,
+    pub memory: &'a Memory,
+    pub now: Timestamp,
     live: &'a mut Live,
-    plan: &'a mut Plan,
+    pub plan: &'a mut Plan,
     taken: &'a mut Taken,
-    found: Vec<(Delivery, Millis)>,
+    pub found: Vec<(Delivery, Millis)>,
+    pub held: HashMap<Lane, Held>,
     /// What is due and cannot be read here.
     unreadable: usize,
-    next_due_in: Option<Millis>,
+    pub next_due_in: Option<Millis>,
 }
 
 /// What a batch has taken from lanes so far: it is not written yet, so the database would give it
@@ -83,6 +83,7 @@ impl<'a> Pass<'a> {
             plan,
             taken,
             found: Vec::new(),
+            held: HashMap::new(),
             unreadable: 0,
             next_due_in: None,
         }
@@ -91,14 +92,16 @@ impl<'a> Pass<'a> {
     /// Leases what is due.
     pub(super) async fn lease(mut self, request: &LeaseRequest) -> Result<Leases, Fault> {
         self.look_for_others().await?;
-        let turns = self.turns(request).await?;
+        let mut turns = self.turns(request).await?;
+        self.hold(request, &mut turns).await?;
         self.serve(turns, request.limit).await?;
+        self.settle();
         self.look_ahead().await?;
         let parcels = self.parcels().await?;
         self.take(&parcels)
     }
 
-    fn soonest(&mut self, wait: Millis) {
+    pub(super) fn soonest(&mut self, wait: Millis) {
         let wait = wait.max(Millis::ZERO);
         self.next_due_in = Some(self.next_due_in.map_or(wait, |known| known.min(wait)));
     }
@@ -147,7 +150,15 @@ impl<'a> Pass<'a> {
         }
         counted.sort_unstable();
         let statement = &self.link.statements.try_lanes;
-        let rows = self.link.client.query(statement, &[&counted]).await?;
+        let places: Vec<i64> = counted
+            .iter()
+            .map(|lane| Lane(*lane).for_live().0)
+            .collect();
+        let rows = self
+            .link
+            .client
+            .query(statement, &[&counted, &places])
+            .await?;
         let ours: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         if ours.len() < turns.len() {
             self.soonest(BUSY);
@@ -277,37 +288,6 @@ impl<'a> Pass<'a> {
         false
     }
 
-    /// Finds out how long nothing is due in lanes that were not served.
-    async fn look_ahead(&mut self) -> Result<(), Fault> {
-        let soonest = self.next_due_in;
-        let waiting: Vec<(Timestamp, Lane)> = self.memory.lanes(|lanes| {
-            let sooner = |(bound, _): &(Timestamp, Lane)| {
-                soonest.is_none_or(|known| bound.since(self.now) < known)
-            };
-            let waiting = lanes.waiting(self.now).take_while(sooner);
-            waiting.take(LOOKED_AHEAD).collect()
-        });
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let lanes: Vec<i64> = waiting.iter().map(|(_, lane)| lane.0).collect();
-        let after = vec![i64::MIN; lanes.len()];
-        let statement = &self.link.statements.next;
-        let rows = self.link.client.query(statement, &[&lanes, &after]).await?;
-        let next = next_of(&rows)?;
-        for (bound, lane) in waiting {
-            let first = next.get(&lane).and_then(|ahead| ahead.due);
-            if let Some(first) = first {
-                self.soonest(first.since(self.now));
-            }
-            if first != Some(bound) {
-                // The bound was of something that is done by now.
-                self.plan.lanes.push(LaneChange::Known(lane, first));
-            }
-        }
-        Ok(())
-    }
-
     /// The messages of what was found.
     async fn parcels(&mut self) -> Result<HashMap<MessageId, Arc<Parcel>>, Fault> {
         let mut parcels = HashMap::new();
@@ -349,6 +329,7 @@ impl<'a> Pass<'a> {
             live,
             plan,
             found,
+            held,
             unreadable,
             next_due_in,
             ..
@@ -374,9 +355,11 @@ impl<'a> Pass<'a> {
                         attempt: lost,
                     }));
                     live.insert(delivery.id, leasing.delivery.clone());
+                    let held = held.get(&delivery.lane());
                     leased.push(Lease {
                         delivery: leasing.delivery,
                         lost_before,
+                        passage: held.map_or(Passage::Through, |held| held.grant.passage),
                         parcel: Arc::clone(parcel),
                     });
                 }

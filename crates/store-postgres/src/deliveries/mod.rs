@@ -4,8 +4,10 @@
 //! `deliveries_done`, so that what is looked through for due ones stays small.
 
 mod finish;
+mod holding;
 mod lanes;
 mod lease;
+mod limits;
 mod write;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +20,7 @@ use hooklatch_core::time::Timestamp;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::attempt;
 use hooklatch_store::record::delivery::Columns;
-use hooklatch_store::{FinishAttempt, Finished, LeaseRequest, Leases};
+use hooklatch_store::{FinishAttempt, Finished, LaneReporting, LeaseRequest, Leases, Reported};
 use tokio_postgres::{Client, Statement};
 
 use crate::columns::{INSERT_DONE, UPDATE_LIVE};
@@ -55,6 +57,8 @@ impl PreparedFinish {
 pub(crate) enum Delivering {
     /// The end of an attempt.
     Finish(Task<Box<PreparedFinish>, Finished>),
+    /// The end of an attempt, with what it says of its lane.
+    Report(Task<Box<(PreparedFinish, LaneReporting)>, Reported>),
     /// A wish for due deliveries.
     Lease(Task<LeaseRequest, Leases>),
 }
@@ -80,6 +84,10 @@ pub(super) struct Plan {
     done: Vec<Columns>,
     /// Deliveries that go on.
     moved: Vec<Columns>,
+    /// Deliveries that go on elsewhere.
+    placed: Vec<Columns>,
+    /// What was learnt of lanes that are limited.
+    notes: limits::LaneNotes,
     /// The order keys whose turn is to be given on.
     left: Vec<OrderKey>,
     /// What a pass learnt of lanes.
@@ -105,7 +113,7 @@ impl Plan {
 
 /// What a task comes to.
 enum Answered {
-    Finished(Finished),
+    Finished(Reported),
     Leased(Leases),
 }
 
@@ -130,6 +138,12 @@ pub(crate) struct Statements {
     ended: Statement,
     done: Statement,
     moved: Statement,
+    placed: Statement,
+    health: Statement,
+    limits: Statement,
+    put_buckets: Statement,
+    put_health: Statement,
+    audit: Statement,
     late: Statement,
     late_replaced: Statement,
 }
@@ -160,6 +174,12 @@ impl Job for Moving {
             ended: client.prepare(write::END).await?,
             done: client.prepare(INSERT_DONE).await?,
             moved: client.prepare(UPDATE_LIVE).await?,
+            placed: client.prepare(limits::PLACE).await?,
+            health: client.prepare(limits::HEALTH).await?,
+            limits: client.prepare(limits::LIMITS).await?,
+            put_buckets: client.prepare(limits::PUT_BUCKETS).await?,
+            put_health: client.prepare(limits::PUT_HEALTH).await?,
+            audit: client.prepare(limits::AUDIT).await?,
             late: client.prepare(LATE).await?,
             late_replaced: client.prepare(LATE_REPLACED).await?,
         })
@@ -170,22 +190,22 @@ impl Job for Moving {
         link: &mut Link<Statements>,
         tasks: &mut [Delivering],
     ) -> Result<Decided, Fault> {
-        let (mut live, now) = finish::read(link, &self.memory, tasks).await?;
+        let mut plan = Plan::default();
+        let (mut live, now) = finish::read(link, &self.memory, tasks, &mut plan).await?;
         if !self.memory.has_partitions(now) {
             return Err(Fault::NoPartition(now.as_millis()));
         }
         let seen = self.memory.put();
-        let mut plan = Plan {
-            now,
-            ..Plan::default()
-        };
-        let mut finished = finish::decide_all(&mut live, tasks, now, &mut plan)?.into_iter();
+        plan.now = now;
+        let numbers = &self.memory.numbers;
+        let finished = finish::decide_all(&mut live, tasks, now, &mut plan, numbers)?;
+        let mut finished = finished.into_iter();
         plan.give_on(link, now).await?;
         let mut answers = Vec::with_capacity(tasks.len());
         let mut taken = lease::Taken::default();
         for task in tasks {
             answers.push(match task {
-                Delivering::Finish(_) => {
+                Delivering::Finish(_) | Delivering::Report(_) => {
                     let finished = finished.next();
                     Answered::Finished(finished.expect("each finish has an answer"))
                 }
@@ -217,11 +237,14 @@ impl Job for Moving {
         self.memory.leased(plan.leased.into_iter());
         for (task, answer) in tasks.into_iter().zip(answers) {
             match (task, answer) {
-                (Delivering::Finish(task), Answered::Finished(finished)) => {
-                    task.answer(Ok(finished));
+                (Delivering::Finish(task), Answered::Finished(reported)) => {
+                    task.answer(Ok(reported.finished));
+                }
+                (Delivering::Report(task), Answered::Finished(reported)) => {
+                    task.answer(Ok(reported));
                 }
                 (Delivering::Lease(task), Answered::Leased(leases)) => task.answer(Ok(leases)),
-                (Delivering::Finish(_), Answered::Leased(_))
+                (Delivering::Finish(_) | Delivering::Report(_), Answered::Leased(_))
                 | (Delivering::Lease(_), Answered::Finished(_)) => {
                     unreachable!("answers are made in the order of the tasks")
                 }
@@ -234,6 +257,7 @@ impl Job for Moving {
         for task in tasks {
             match task {
                 Delivering::Finish(task) => task.answer(Err(fault.clone())),
+                Delivering::Report(task) => task.answer(Err(fault.clone())),
                 Delivering::Lease(task) => {
                     // What others have made due is looked for again.
                     self.memory.look_again();

@@ -5,6 +5,7 @@ use hooklatch_store::record::attempt::Columns as AttemptColumns;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
+use super::limits::of_places;
 use super::{AttemptRow, Plan, Statements};
 use crate::columns::{Arrays, of_deliveries, of_moves, params};
 use crate::fault::Fault;
@@ -100,6 +101,15 @@ pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fa
     if !plan.moved.is_empty() {
         sent.push((&statements.moved, of_moves(&plan.moved)));
     }
+    let notes = &plan.notes;
+    let rare = [
+        (&statements.placed, of_places(plan)),
+        (&statements.put_buckets, notes.buckets()),
+        (&statements.put_health, notes.changed()),
+        (&statements.audit, notes.audit()),
+    ];
+    let rare = rare.into_iter();
+    sent.extend(rare.filter_map(|(statement, arrays)| Some((statement, arrays?))));
     let params: Vec<Vec<&(dyn ToSql + Sync)>> =
         sent.iter().map(|(_, arrays)| params(arrays)).collect();
     if sent.is_empty() {

@@ -201,7 +201,11 @@ impl Import {
         let transaction = self.client.transaction().await?;
         transaction
             .batch_execute(
-                "UPDATE hooklatch.meta SET value = value + 1 WHERE name = 'config_version'",
+                // The directory may have pruned history up to here, which its claims outlive.
+                "UPDATE hooklatch.meta SET value = value + 1 WHERE name = 'config_version'; \
+                 INSERT INTO hooklatch.meta (name, value) \
+                     SELECT 'history_pruned', COALESCE(MAX(message), 0) FROM hooklatch.claims \
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             )
             .await?;
         let sql = "UPDATE hooklatch.copy SET rows = $1 WHERE name = $2";
@@ -306,7 +310,9 @@ async fn move_to(
 /// days of those are needed as well.
 fn days(table: Table, rows: &[Row]) -> BTreeSet<Day> {
     match table {
-        Table::Config | Table::Audit | Table::Refused | Table::Claims => BTreeSet::new(),
+        Table::Config | Table::Audit | Table::Refused | Table::PayloadEnds | Table::Claims => {
+            BTreeSet::new()
+        }
         Table::Payloads
         | Table::Messages
         | Table::Requests

@@ -21,6 +21,7 @@ pub(super) fn selects(table: Table) -> Vec<String> {
         | Table::Refused
         | Table::Strays
         | Table::Attempts
+        | Table::PayloadEnds
         | Table::Transformed
         | Table::Claims => vec![select(table.name())],
     }

@@ -15,7 +15,7 @@ use crate::rows::among::Param;
 use crate::text::to_column;
 
 /// Every table that a copy fills.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "config",
     "audit",
     "payloads",
@@ -26,6 +26,7 @@ pub(super) const TABLES: [&str; 12] = [
     DONE,
     "strays",
     "attempts",
+    "payload_ends",
     "transformed",
     "claims",
 ];
@@ -74,6 +75,7 @@ pub(super) fn inserts(table: Table, rows: &[Row]) -> Result<Vec<Insert<'_>>, Fau
         | Table::Refused
         | Table::Strays
         | Table::Attempts
+        | Table::PayloadEnds
         | Table::Transformed => {
             let rows: Vec<&Row> = rows.iter().collect();
             Ok(vec![insert(table.name(), columns(table, &rows)?)])

@@ -43,6 +43,11 @@ impl Among {
         self.first
     }
 
+    /// The largest of them.
+    pub(crate) fn last(&self) -> i64 {
+        self.last
+    }
+
     /// The parameters.
     pub(crate) fn params(&self) -> [Param<'_>; 3] {
         [

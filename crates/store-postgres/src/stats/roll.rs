@@ -129,14 +129,15 @@ pub(super) async fn last_of(
     project: Option<ProjectId>,
     range: Range,
 ) -> Result<Vec<(i64, i64, i64)>, Fault> {
-    let sql = "SELECT source, project, MAX(id) FROM (\
+    // A source has one project.
+    let sql = "SELECT source, MAX(project), MAX(id) FROM (\
                    SELECT source, project, id FROM hooklatch.messages \
                    WHERE id > $1 AND id <= $2 AND source IS NOT NULL AND request IS NULL \
                    AND ($3::bigint IS NULL OR project = $3) \
                    UNION ALL SELECT source, project, id FROM hooklatch.requests \
                    WHERE id > $1 AND id <= $2 AND source IS NOT NULL \
                    AND ($3::bigint IS NULL OR project = $3)\
-               ) arrived GROUP BY source, project";
+               ) arrived GROUP BY source";
     let project = project.map(ProjectId::number);
     let rows = db.query_typed(sql, &range.params(&project)).await?;
     let last = rows

@@ -75,6 +75,15 @@ pub(crate) fn update(db: &Connection, delivery: &Delivery) -> Result<(), Fault> 
     Ok(())
 }
 
+/// Writes where a delivery belongs.
+pub(crate) fn place(db: &Connection, delivery: &Delivery) -> Result<(), Fault> {
+    let sql = "UPDATE deliveries SET endpoint = ?2, lane = ?3 WHERE id = ?1";
+    let columns = Columns::of(delivery);
+    db.prepare_cached(sql)?
+        .execute(params![columns.id, columns.endpoint, columns.lane])?;
+    Ok(())
+}
+
 /// Reads a delivery.
 pub(crate) fn load(db: &Connection, id: DeliveryId) -> Result<Option<Delivery>, Fault> {
     let mut statement = db.prepare_cached(select!("WHERE id = ?1"))?;

@@ -57,6 +57,13 @@ pub(crate) fn set_routed(db: &Connection, id: MessageId, routing: &[Routing]) ->
     Ok(())
 }
 
+/// Writes what of a message is kept as JSON.
+pub(crate) fn set_meta(db: &Connection, id: MessageId, meta: &str) -> Result<(), Fault> {
+    let mut statement = db.prepare_cached("UPDATE messages SET meta = ?2 WHERE id = ?1")?;
+    statement.execute(params![id.number(), meta])?;
+    Ok(())
+}
+
 /// Reads a message.
 pub(crate) fn load(db: &Connection, id: MessageId) -> Result<Option<StoredMessage>, Fault> {
     let sql = "SELECT id, project, request, source, tenant, event_type, received, decided, \

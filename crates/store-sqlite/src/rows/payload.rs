@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hooklatch_core::delivery::Delivery;
 use hooklatch_core::message::Envelope;
 use hooklatch_store::record;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -53,4 +54,38 @@ pub(crate) fn body(db: &Connection, id: i64) -> Result<Option<Bytes>, Fault> {
     let mut statement = db.prepare_cached("SELECT body FROM payloads WHERE id = ?1")?;
     let body: Option<Option<Vec<u8>>> = statement.query_row([id], |row| row.get(0)).optional()?;
     Ok(body.flatten().map(Bytes::from))
+}
+
+/// Whether what a delivery sends is still there.
+pub(crate) fn is_kept(db: &Connection, delivery: &Delivery) -> Result<bool, Fault> {
+    has_body(db, delivery.message_id.number())
+}
+
+/// Whether a body is still there.
+pub(crate) fn has_body(db: &Connection, id: i64) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM payloads WHERE id = ?1 AND body IS NOT NULL";
+    Ok(db.prepare_cached(sql)?.exists([id])?)
+}
+
+/// Removes a body.
+pub(crate) fn remove_body(db: &Connection, id: i64) -> Result<(), Fault> {
+    let mut statement = db.prepare_cached("UPDATE payloads SET body = NULL WHERE id = ?1")?;
+    statement.execute([id])?;
+    Ok(())
+}
+
+/// Writes a body where it was removed; answers whether it was.
+pub(crate) fn restore_body(db: &Connection, id: i64, body: &[u8]) -> Result<bool, Fault> {
+    let sql = "UPDATE payloads SET body = ?2 WHERE id = ?1 AND body IS NULL";
+    Ok(db.prepare_cached(sql)?.execute(params![id, body])? > 0)
+}
+
+/// Copies an envelope that is shared into its own row, because the other one may go.
+pub(crate) fn adopt_envelope(db: &Connection, id: i64) -> Result<(), Fault> {
+    let sql = "UPDATE payloads SET shared = NULL, envelope = \
+                   (SELECT other.envelope FROM payloads other WHERE other.id = payloads.shared) \
+               WHERE id = ?1 AND EXISTS \
+                   (SELECT 1 FROM payloads other WHERE other.id = payloads.shared)";
+    db.prepare_cached(sql)?.execute([id])?;
+    Ok(())
 }

@@ -45,6 +45,13 @@ pub(crate) fn update_effect(db: &Connection, request: &Request) -> Result<(), Fa
     Ok(())
 }
 
+/// Writes what of a request is kept as JSON.
+pub(crate) fn set_meta(db: &Connection, id: RequestId, meta: &str) -> Result<(), Fault> {
+    let mut statement = db.prepare_cached("UPDATE requests SET meta = ?2 WHERE id = ?1")?;
+    statement.execute(params![id.number(), meta])?;
+    Ok(())
+}
+
 /// Writes what differs from the original's payload.
 pub(crate) fn update_diff(db: &Connection, id: RequestId, diff: &[String]) -> Result<(), Fault> {
     let mut statement = db.prepare_cached("UPDATE requests SET diff = ?2 WHERE id = ?1")?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hooklatch_core::admission::{
-    Accepted, Admission, Arrival, Decision, Original, Prior, ReleaseInput, Repeat, decide, discard,
-    refused, release,
+    Accepted, Admission, Arrival, Decision, Original, Prior, ReleaseInput, ReleaseRefused, Repeat,
+    decide, discard, refused, release,
 };
 use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::{Delivery, DeliveryStatus};
@@ -88,7 +88,7 @@ impl State {
         for (key, wanted) in arrival.keys.iter().enumerate() {
             let claims = self.claims.get(&wanted.checksum).into_iter().flatten();
             for claim in claims.filter(|claim| claim.scope == wanted.scope) {
-                let original = self.original(claim.message_id, unanswered_from);
+                let original = self.original(claim, unanswered_from);
                 priors.push(Prior {
                     key,
                     claim: claim.clone(),
@@ -99,7 +99,11 @@ impl State {
         priors
     }
 
-    fn original(&self, id: MessageId, unanswered_from: i64) -> Original {
+    fn original(&self, claim: &Claim, unanswered_from: i64) -> Original {
+        let id = claim.message_id;
+        if self.forgotten.contains_key(&id) {
+            return Original::remembered_by(claim);
+        }
         let message = &self.messages[&id].message;
         let of_it = self
             .deliveries
@@ -141,6 +145,9 @@ impl State {
             body,
         };
         self.requests.insert(request.id, stored);
+        if !(repeat.redriven.is_empty() && repeat.rerouted.is_empty()) {
+            self.restore_payload(request.original_message_id, &arrival.body);
+        }
         self.put_deliveries(&repeat.redriven);
         self.put_deliveries(&repeat.rerouted);
         self.put_claims(&repeat.claims, now);
@@ -182,10 +189,9 @@ impl State {
 
     fn put_claims(&mut self, claims: &[Claim], now: Timestamp) {
         for claim in claims {
-            assert!(
-                self.messages.contains_key(&claim.message_id),
-                "INV-2: {claim:?}"
-            );
+            let id = &claim.message_id;
+            let known = self.messages.contains_key(id) || self.forgotten.contains_key(id);
+            assert!(known, "INV-2: {claim:?}");
             let row = self.claims.entry(claim.checksum).or_default();
             row.retain(|known| {
                 let replaced = known.scope == claim.scope && known.variant == claim.variant;
@@ -230,16 +236,23 @@ impl State {
         id: RequestId,
         input: &ReleaseInput,
     ) -> ReleaseOutcome {
-        let Some(body) = self.request_body(project, id) else {
-            return self.refuse_release(project, id);
-        };
         let Some(stored) = self.requests.get(&id) else {
             return self.refuse_release(project, id);
         };
         let Some(original) = stored.request.original_message_id else {
             return self.refuse_release(project, id);
         };
-        let original = &self.messages[&original].message;
+        if stored.request.project_id != project {
+            return ReleaseOutcome::NotFound;
+        }
+        let gone = ReleaseOutcome::Refused(ReleaseRefused::HistoryDropped);
+        let Some(original) = self.messages.get(&original) else {
+            return gone;
+        };
+        let Some(body) = self.request_body(project, id) else {
+            return gone;
+        };
+        let original = &original.message;
         let claims = self.claims_of(&stored.request);
         match release(&stored.request, original, &claims, input, &mut self.mint) {
             Err(refused) => ReleaseOutcome::Refused(refused),
@@ -268,7 +281,6 @@ impl State {
 
     /// Why a request without an original can be neither released nor discarded.
     fn refuse_release(&self, project: ProjectId, id: RequestId) -> ReleaseOutcome {
-        use hooklatch_core::admission::ReleaseRefused;
         let accepted = self.messages.get(&id.as_message());
         if accepted.is_some_and(|parcel| parcel.message.project_id == project) {
             return ReleaseOutcome::Refused(ReleaseRefused::Accepted);
@@ -295,8 +307,12 @@ impl State {
         }
     }
 
-    fn request_body(&self, project: ProjectId, id: RequestId) -> Option<Bytes> {
-        let of_message = |id: MessageId| self.messages.get(&id).map(|parcel| parcel.body.clone());
+    pub(super) fn request_body(&self, project: ProjectId, id: RequestId) -> Option<Bytes> {
+        let kept = |parcel: &&Arc<Parcel>| parcel.message.payload_pruned_at.is_none();
+        let of_message = |id: MessageId| {
+            let parcel = self.messages.get(&id).filter(kept)?;
+            Some(parcel.body.clone())
+        };
         match self.requests.get(&id) {
             Some(stored) if stored.request.project_id != project => None,
             Some(stored) => {
@@ -305,7 +321,8 @@ impl State {
             }
             None => {
                 let parcel = self.messages.get(&id.as_message())?;
-                (parcel.message.project_id == project).then(|| parcel.body.clone())
+                let own = parcel.message.project_id == project;
+                (own && kept(&parcel)).then(|| parcel.body.clone())
             }
         }
     }

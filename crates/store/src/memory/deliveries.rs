@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hooklatch_core::delivery::attempt::Attempt;
-use hooklatch_core::delivery::lifecycle::{Command, Finish};
+use hooklatch_core::delivery::control::{LaneControl, Passage};
+use hooklatch_core::delivery::lifecycle::{Command, CommandRefused, Finish};
 use hooklatch_core::delivery::order::{Turns, turn_left, turn_wanted};
 use hooklatch_core::delivery::{Delivery, Lane, State as DeliveryState};
 use hooklatch_core::ids::{AttemptId, DeliveryId, ProjectId};
-use hooklatch_core::time::Timestamp;
+use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_core::transform::Transformed;
 
+use super::lanes::UNLIMITED;
 use super::{Fault, MemoryStore, State, ready};
 use crate::{
-    Answer, Commanded, Deliveries, FinishAttempt, Finished, Lease, LeaseRequest, Leases,
-    StoreError, Wake,
+    Answer, Commanded, Deliveries, FinishAttempt, Finished, LaneReporting, Lease, LeaseRequest,
+    Leases, Reported, StoreError, Wake,
 };
 
 impl Deliveries for MemoryStore {
@@ -29,6 +31,23 @@ impl Deliveries for MemoryStore {
         ready(finished)
     }
 
+    fn finish_and_report(
+        &self,
+        finish: FinishAttempt,
+        report: LaneReporting,
+    ) -> Answer<'_, Reported> {
+        let now = self.clock.now();
+        let finished = self.finish_now(finish).and_then(|finished| {
+            let events = match &finished {
+                Finished::Applied(_) => self.lock()?.report(&report, now),
+                Finished::Fenced => Vec::new(),
+            };
+            Ok(Reported { finished, events })
+        });
+        self.wake();
+        ready(finished)
+    }
+
     fn command(
         &self,
         project: ProjectId,
@@ -37,12 +56,18 @@ impl Deliveries for MemoryStore {
     ) -> Answer<'_, Commanded> {
         let now = self.clock.now();
         let commanded = self.lock().map(|mut state| {
+            let state = &mut *state;
             let found = state.deliveries.get_mut(&delivery);
             let Some(found) = found.filter(|delivery| delivery.project_id == project) else {
                 return Commanded::NotFound;
             };
+            let parcel = state.messages.get(&found.message_id);
+            let kept = parcel.is_some_and(|it| it.message.payload_pruned_at.is_none());
             match found.command(command, now) {
                 Err(refused) => Commanded::Refused(refused),
+                Ok(moved) if !moved.state.status().is_final() && !kept => {
+                    Commanded::Refused(CommandRefused::HistoryDropped)
+                }
                 Ok(moved) => {
                     let before = found.clone();
                     Commanded::Done(state.moved(&before, moved, now))
@@ -176,14 +201,22 @@ impl State {
             }
         }
         let mut turns = Vec::new();
+        let mut controls = Vec::new();
+        let mut held_back = Vec::new();
         let mut leases = Leases::default();
         for (lane, mut waiting) in lanes {
             waiting.sort_unstable();
             let terms = request.terms.terms(lane);
+            let control = request.terms.control(lane).filter(|it| it.holds(now));
+            let grant = control.map_or(UNLIMITED, |it| self.grant(lane, &it, now));
             let live = waiting.iter().filter(|(_, id)| self.is_live(*id, now));
-            let room = terms.live_max.saturating_sub(live.count());
+            let live_max = terms.live_max.min(grant.live_max);
+            let room = live_max.saturating_sub(live.count());
             let due = waiting.iter().take_while(|(from, _)| *from <= now).count();
-            let granted = due.min(terms.capacity).min(room);
+            let granted = due.min(terms.capacity).min(room).min(grant.most);
+            if granted < due.min(terms.capacity).min(room) {
+                held_back.push((lane, grant.wait));
+            }
             let next = waiting.get(due).map(|(from, _)| from.since(now));
             let wait = if granted == due {
                 next
@@ -197,11 +230,13 @@ impl State {
             };
             leases.next_due_in = leases.next_due_in.into_iter().chain(wait).min();
             let granted = waiting.into_iter().take(granted).enumerate();
-            turns.extend(granted.map(|(turn, (_, id))| (turn, id, terms.span)));
+            let tenure = (terms.span, grant.passage);
+            turns.extend(granted.map(|(turn, (_, id))| (turn, id, tenure)));
+            controls.extend(control.map(|control| (lane, control)));
         }
         // The first of every lane before the second of any: no lane waits for another.
         turns.sort_by_key(|(turn, id, _)| (*turn, *id));
-        for (_, id, span) in turns.into_iter().take(request.limit) {
+        for (_, id, (span, passage)) in turns.into_iter().take(request.limit) {
             let attempt_id = AttemptId::from_number(self.mint.next(now));
             let leasing = self.deliveries[&id].lease(attempt_id, now, span);
             let leasing = leasing.expect("what is due can be leased");
@@ -214,10 +249,33 @@ impl State {
             leases.leased.push(Lease {
                 delivery: leasing.delivery,
                 lost_before,
+                passage,
                 parcel,
             });
         }
+        let waits = self.take_all(&controls, &held_back, &leases, now);
+        leases.next_due_in = leases.next_due_in.into_iter().chain(waits).min();
         leases
+    }
+
+    /// Takes what was leased from the buckets; answers the waits of the lanes that have more due.
+    fn take_all(
+        &mut self,
+        controls: &[(Lane, LaneControl)],
+        held_back: &[(Lane, Option<Millis>)],
+        leases: &Leases,
+        now: Timestamp,
+    ) -> Vec<Millis> {
+        let mut waits: Vec<Millis> = held_back.iter().filter_map(|(_, wait)| *wait).collect();
+        for (lane, control) in controls {
+            let sent = leases.leased.iter().filter(|lease| {
+                lease.delivery.lane() == *lane && lease.passage == Passage::Through
+            });
+            let wait = self.take(*lane, control, sent.count(), now);
+            let more = held_back.iter().any(|(held, _)| held == lane);
+            waits.extend(wait.filter(|_| more));
+        }
+        waits
     }
 
     /// Keeps a delivery that has moved, in its place among those of its order key, and gives its

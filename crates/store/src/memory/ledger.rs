@@ -57,7 +57,10 @@ impl Ledger for MemoryStore {
 
 impl State {
     fn owns(&self, project: ProjectId, claim: &Claim) -> bool {
-        self.messages[&claim.message_id].message.project_id == project
+        match self.messages.get(&claim.message_id) {
+            Some(parcel) => parcel.message.project_id == project,
+            None => self.forgotten[&claim.message_id] == project,
+        }
     }
 
     fn claim_view(&self, claim: &Claim) -> ClaimView {

@@ -10,8 +10,11 @@ mod configuration;
 mod deliveries;
 mod follow;
 mod history;
+mod lanes;
 mod ledger;
 mod replays;
+mod retention;
+mod scan;
 mod stats;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,8 +22,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use hooklatch_core::claim::Claim;
-use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::attempt::Attempt;
+use hooklatch_core::delivery::control::{Bucket, LaneHealth};
+use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{
     ApiKeyId, AttemptId, DeliveryId, MessageId, Mint, ProjectId, ReplayId, RequestId,
 };
@@ -62,9 +66,13 @@ struct State {
     deliveries: BTreeMap<DeliveryId, Delivery>,
     attempts: BTreeMap<AttemptId, Attempt>,
     transformed: BTreeMap<DeliveryId, Transformed>,
+    buckets: HashMap<Lane, Bucket>,
+    health: HashMap<Lane, LaneHealth>,
     claims: HashMap<Checksum, Vec<Claim>>,
     configuration: BTreeMap<(ConfigKind, i64), ConfigRecord>,
     audit: Vec<(ProjectId, AuditEntry)>,
+    /// Messages whose history was pruned, for the claims that outlive them.
+    forgotten: BTreeMap<MessageId, ProjectId>,
     receiving: claims::Receiving,
     replays: BTreeMap<ReplayId, replays::Kept>,
     /// How things were before and after, by the place of the line.

@@ -225,7 +225,11 @@ impl State {
         Material {
             more,
             deliveries: deliveries.map(|it| (it.id, it.clone())).collect(),
-            present: items.iter().map(|item| item.message).collect(),
+            present: items
+                .iter()
+                .map(|item| item.message)
+                .filter(|id| self.has_payload(*id))
+                .collect(),
             parcels: parcels
                 .map(|parcel| (parcel.message.id, Parcel::clone(parcel)))
                 .collect(),

@@ -125,6 +125,8 @@ mod tests {
             target: None,
             extra_headers: Vec::new(),
             warnings: Vec::new(),
+            payload_until: None,
+            payload_pruned_at: None,
         };
         let body = Bytes::from(vec![0; bytes]);
         Arc::new(Parcel {

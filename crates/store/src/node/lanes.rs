@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use hooklatch_core::delivery::Lane;
-use hooklatch_core::time::Timestamp;
+use hooklatch_core::time::{Millis, Timestamp};
 
 /// The lanes in which something waits.
 #[derive(Debug, Default)]
@@ -16,7 +16,13 @@ pub struct Lanes {
     earliest: HashMap<Lane, Timestamp>,
     by_time: BTreeSet<(Timestamp, Lane)>,
     last_served: Option<Lane>,
+    /// Lanes in which something is due, and may not go before a time: their rate is used up, or
+    /// their circuit is open.
+    deferred: HashMap<Lane, Timestamp>,
 }
+
+/// The longest for which a lane is left alone. Its settings may change, here or on another node.
+const DEFERRED_MAX: Millis = Millis::from_seconds(1);
 
 /// What a batch learnt of the lanes; applied in order, after its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +33,15 @@ pub enum LaneChange {
     Known(Lane, Option<Timestamp>),
     /// The lane was the last one to be served.
     Served(Lane),
+    /// Nothing of the lane may go before then, though it is due.
+    Deferred(Lane, Timestamp),
+}
+
+impl LaneChange {
+    /// A lane of which nothing may go for so long.
+    pub fn deferred(lane: Lane, wait: Millis, now: Timestamp) -> Self {
+        Self::Deferred(lane, now + wait.min(DEFERRED_MAX))
+    }
 }
 
 impl Lanes {
@@ -41,13 +56,19 @@ impl Lanes {
             }
             LaneChange::Known(lane, at) => self.set(lane, at),
             LaneChange::Served(lane) => self.last_served = Some(lane),
+            LaneChange::Deferred(lane, until) => {
+                self.deferred.insert(lane, until);
+            }
         }
     }
 
     fn set(&mut self, lane: Lane, at: Option<Timestamp>) {
         let before = match at {
             Some(at) => self.earliest.insert(lane, at),
-            None => self.earliest.remove(&lane),
+            None => {
+                self.deferred.remove(&lane);
+                self.earliest.remove(&lane)
+            }
         };
         if let Some(before) = before {
             self.by_time.remove(&(before, lane));
@@ -61,12 +82,24 @@ impl Lanes {
     pub fn due(&self, now: Timestamp) -> Vec<Lane> {
         let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
         let mut lanes: Vec<Lane> = due.map(|(_, lane)| *lane).collect();
+        if !self.deferred.is_empty() {
+            lanes.retain(|lane| self.deferred.get(lane).is_none_or(|until| *until <= now));
+        }
         lanes.sort_unstable();
         if let Some(last) = self.last_served {
             let begin = lanes.partition_point(|lane| *lane <= last);
             lanes.rotate_left(begin);
         }
         lanes
+    }
+
+    /// When the first of the lanes may go that were left out for what limits them.
+    pub fn first_deferred(&self, now: Timestamp) -> Option<Timestamp> {
+        self.deferred
+            .values()
+            .copied()
+            .filter(|until| *until > now)
+            .min()
     }
 
     /// The lanes in which nothing is due yet, the soonest first.
@@ -96,6 +129,31 @@ mod tests {
         assert_eq!(lanes.waiting(at(0)).collect::<Vec<_>>(), [(at(9), Lane(1))]);
         lanes.apply(LaneChange::Known(Lane(1), None));
         assert_eq!(lanes.waiting(at(0)).count(), 0);
+    }
+
+    #[test]
+    fn a_lane_whose_rate_is_used_up_is_left_alone_until_it_may_go() {
+        let mut lanes = Lanes::default();
+        for lane in [1, 2] {
+            lanes.apply(LaneChange::Due(Lane(lane), at(0)));
+        }
+        lanes.apply(LaneChange::deferred(Lane(1), Millis::new(50), at(0)));
+        assert_eq!(lanes.due(at(49)), [Lane(2)]);
+        assert_eq!(lanes.first_deferred(at(49)), Some(at(50)));
+        lanes.apply(LaneChange::Due(Lane(1), at(10)));
+        assert_eq!(lanes.due(at(49)), [Lane(2)], "one more changes nothing");
+        assert_eq!(lanes.due(at(50)), [Lane(1), Lane(2)]);
+        assert_eq!(lanes.first_deferred(at(50)), None);
+        lanes.apply(LaneChange::deferred(
+            Lane(2),
+            Millis::from_seconds(3_600),
+            at(50),
+        ));
+        assert_eq!(
+            lanes.due(at(1_050)),
+            [Lane(1), Lane(2)],
+            "settings may have changed"
+        );
     }
 
     #[test]

@@ -62,7 +62,9 @@ codes! {
         Pending = 0, Delivering = 1, Delivered = 2, Failed = 3, Held = 4, Cancelled = 5,
     }
     AttemptOutcome { Delivered = 0, Failed = 1, Uncertain = 2, InProgress = 3, Rejected = 4, }
-    Trigger { First = 0, Retry = 1, Manual = 2, Redrive = 3, Recovery = 4, Replay = 5, }
+    Trigger {
+        First = 0, Retry = 1, Manual = 2, Redrive = 3, Recovery = 4, Replay = 5, Failover = 6,
+    }
     ReplayStatus {
         Planning = 0, Running = 1, Ready = 2, Paused = 3, Done = 4, Cancelled = 5,
     }

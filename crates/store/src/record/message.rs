@@ -62,6 +62,10 @@ struct Meta<'a> {
     warnings: Cow<'a, [String]>,
     #[serde(default, skip_serializing_if = "is_empty")]
     routing: Cow<'a, [Routing]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload_pruned: Option<i64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -115,6 +119,8 @@ pub fn encode_meta(message: &Message) -> String {
         headers: Cow::Borrowed(&message.extra_headers),
         warnings: Cow::Borrowed(&message.warnings),
         routing: Cow::Borrowed(&message.routing),
+        payload_until: message.payload_until.map(Timestamp::as_millis),
+        payload_pruned: message.payload_pruned_at.map(Timestamp::as_millis),
     };
     serde_json::to_string(&meta).expect("strings and numbers always serialise")
 }
@@ -153,5 +159,7 @@ pub fn decode(columns: Columns<'_>) -> Result<Message, Unreadable> {
         }),
         extra_headers: meta.headers.into_owned(),
         warnings: meta.warnings.into_owned(),
+        payload_until: meta.payload_until.map(Timestamp::from_millis),
+        payload_pruned_at: meta.payload_pruned.map(Timestamp::from_millis),
     })
 }

@@ -58,6 +58,8 @@ struct Meta<'a> {
     key: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload_pruned: Option<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -96,6 +98,7 @@ pub fn encode_meta(request: &Request) -> String {
         event_type: request.event_type.as_deref().map(Cow::Borrowed),
         key: key.map(|key| Cow::Borrowed(key.text.as_str())),
         scope: key.map(|key| Cow::Owned(key.scope.to_string())),
+        payload_pruned: request.payload_pruned_at.map(Timestamp::as_millis),
     };
     serde_json::to_string(&meta).expect("strings and numbers always serialise")
 }
@@ -132,5 +135,6 @@ pub fn decode(columns: Columns<'_>) -> Result<Request, Unreadable> {
         reason: meta.reason.map(Cow::into_owned),
         received_at: Timestamp::from_millis(columns.received),
         response_status: meta.status,
+        payload_pruned_at: meta.payload_pruned.map(Timestamp::from_millis),
     })
 }

@@ -9,6 +9,7 @@ mod call;
 pub mod claims;
 pub mod configuration;
 pub mod conflicts;
+pub mod control;
 pub mod deliveries;
 pub mod duplicates;
 pub mod history;
@@ -17,7 +18,9 @@ pub mod ledger;
 pub mod order;
 pub mod records;
 pub mod replays;
+pub mod retention;
 pub mod rules;
+pub mod scan;
 pub mod send;
 pub mod stats;
 pub mod turns;
@@ -182,6 +185,39 @@ macro_rules! contract {
             a_delay_makes_the_delivery_due_later
             a_connections_key_is_listed_and_freed
             what_a_script_made_is_kept_once_and_survives_a_crash
+        );
+        $crate::contract!(@module $fixture, control:
+            a_rate_holds_over_all_who_lease_and_a_wait_burns_no_attempt
+            a_used_up_rate_says_how_long_it_waits_and_holds_no_other_lane_back
+            a_rate_survives_a_crash
+            a_resumed_lane_is_drained_at_a_rate_that_grows
+            a_circuit_opens_over_failures_waits_is_probed_and_closes
+            an_open_circuit_with_another_way_lets_deliveries_go_around
+            long_failure_is_told_once_and_survives_a_crash
+            an_overtaken_attempt_says_nothing_of_its_lane
+            what_fails_over_goes_to_the_other_endpoint_and_its_numbers_go_on
+            what_waits_for_a_paused_connection_is_set_aside_and_comes_back
+            a_lane_without_limits_has_no_state
+        );
+        $crate::contract!(@module $fixture, retention:
+            inv9_a_claim_outlives_its_messages_payload
+            inv9_a_claim_outlives_its_messages_history
+            inv9_an_unfinished_delivery_is_never_pruned
+            inv9_a_request_that_waits_for_a_person_keeps_its_payload
+            inv9_only_what_a_cut_names_goes
+            inv9_steps_are_small_and_meet_everything_once
+            inv9_an_unfinished_element_keeps_what_surrounded_its_batch
+            inv9_a_retry_without_its_payload_is_refused
+            inv9_a_release_without_its_payload_is_refused
+            d2_a_duplicate_brings_a_pruned_payload_back
+            a_payload_goes_when_its_sender_said_so
+            sizes_are_told_from_the_youngest_to_the_oldest
+        );
+        $crate::contract!(@module $fixture, scan:
+            a_scan_meets_every_arrival_of_a_source_once_in_order
+            a_scan_for_a_connection_meets_messages_only
+            a_scan_keeps_to_its_span_and_to_its_bytes
+            a_scan_meets_what_was_pruned_without_its_payload
         );
         $crate::contract!(@module $fixture, audits:
             a_change_and_its_line_are_one_commit

@@ -101,6 +101,7 @@ prop_compose! {
         target in option::of((".*", option::of(".*"))),
         extra_headers in headers(),
         warnings in vec(".*", 0..3),
+        payload in (option::of(time()), option::of(time())),
     ) -> Message {
         let id = MessageId::from_number(ids.0);
         Message {
@@ -124,6 +125,8 @@ prop_compose! {
             target: target.map(|(url, sealed_secret)| DirectTarget { url, sealed_secret }),
             extra_headers,
             warnings,
+            payload_until: payload.0,
+            payload_pruned_at: payload.1,
         }
     }
 }
@@ -140,6 +143,7 @@ prop_compose! {
         key in option::of(key()),
         fingerprint in option::of(any::<[u8; 32]>()),
         received_at in time(),
+        payload_pruned_at in option::of(time()),
         response_status in any::<u16>(),
     ) -> Request {
         Request {
@@ -161,6 +165,7 @@ prop_compose! {
             reason: texts.2,
             received_at,
             response_status,
+            payload_pruned_at,
         }
     }
 }

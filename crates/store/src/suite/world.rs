@@ -204,6 +204,7 @@ impl<F: Fixture> World<F> {
                 extra_headers: Vec::new(),
                 warnings: Vec::new(),
                 response_status: if outbound { 202 } else { 200 },
+                payload_kept: None,
             },
         }
     }
@@ -272,7 +273,11 @@ impl<F: Fixture> World<F> {
     }
 
     fn lease_on(&self, limit: usize, terms: Terms) -> Leases {
-        let terms: Arc<dyn LeaseTerms> = Arc::new(Everywhere(terms));
+        self.lease_with(limit, Arc::new(Everywhere(terms)))
+    }
+
+    /// Leases on any terms.
+    pub fn lease_with(&self, limit: usize, terms: Arc<dyn LeaseTerms>) -> Leases {
         let store = self.store();
         let leases = self
             .fixture
@@ -292,9 +297,12 @@ impl<F: Fixture> World<F> {
         let mut attempt = lease.delivery.attempt_in_progress().expect("it was leased");
         attempt.outcome = match next {
             Next::Deliver => AttemptOutcome::Delivered,
-            Next::Fail(_) | Next::Retry { .. } | Next::Hold(_) | Next::Cancel(_) => {
-                AttemptOutcome::Failed
-            }
+            Next::Fail(_)
+            | Next::Retry { .. }
+            | Next::Hold(_)
+            | Next::Cancel(_)
+            | Next::Shift(_)
+            | Next::FailOver(_) => AttemptOutcome::Failed,
         };
         attempt.status_code = Some(if next == Next::Deliver { 200 } else { 500 });
         attempt.response_body = Bytes::from_static(b"answer");

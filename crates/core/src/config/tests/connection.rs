@@ -54,10 +54,6 @@ fn every_bad_field_is_named_at_once() {
             vec!["/rules/0"],
         ),
         (
-            json!({"name": "c", "event_types": ["*"], "endpoint_id": somewhere, "paused": true}),
-            vec!["/paused"],
-        ),
-        (
             json!({"source_id": "ep_1", "rule": []}),
             vec!["/rule", "/source_id"],
         ),
@@ -82,6 +78,26 @@ fn a_patch_may_turn_a_source_into_event_types() {
     assert!(matches!(changed.from, Origin::EventTypes(_)));
     assert_eq!(changed.id, connection.id);
     assert!(!changed.paused);
+}
+
+#[test]
+fn a_connection_is_paused_and_resumed_and_says_since_when() {
+    let mut world = World::new();
+    let mut connection = world.connection(json!({
+        "name": "c", "event_types": ["*"], "endpoint_id": EndpointId::from_number(6),
+        "paused": true,
+    }));
+    assert!(connection.paused);
+    let patched = ConnectionInput::patched(&connection, json!({"paused": false})).unwrap();
+    let changed = world.try_connection(patched, Some(&connection)).unwrap();
+    assert_eq!(changed.resumed_at, Some(world.now));
+    let renamed = ConnectionInput::patched(&changed, json!({"name": "d"})).unwrap();
+    let renamed = world.try_connection(renamed, Some(&changed)).unwrap();
+    assert_eq!(renamed.resumed_at, Some(world.now), "it is kept");
+    connection.resume(world.now);
+    assert!(!connection.paused);
+    connection.pause(world.now);
+    assert!(connection.paused);
 }
 
 #[test]

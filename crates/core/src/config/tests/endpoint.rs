@@ -41,6 +41,13 @@ fn an_endpoint_has_a_default_for_everything_but_its_name_and_address() {
             "auth": null,
             "ordered_by": null,
             "paused": false,
+            "circuit_breaker": {
+                "enabled": false, "failure_percent": 50, "minimum_attempts": 20,
+                "window_seconds": 60, "cooldown_seconds": 60,
+            },
+            "disable_after_seconds": 432_000,
+            "failover_endpoint_id": null,
+            "resumed_at": null,
             "disabled": null,
             "warnings": [],
             "created_at": "2023-11-14T22:13:20.000Z",
@@ -57,7 +64,7 @@ fn every_bad_field_is_named_at_once() {
             "url": "http://169.254.169.254/latest", "tenant": "", "secret": "short",
             "timeout_seconds": 0, "environment": "e".repeat(65), "method": "GET",
             "headers": {"bad name": "v", "x-empty": "", "X-Two": "a", "x-two": "b"},
-            "retry": {"max_attempts": 0}, "rate_limit": {"per_second": 5, "burst": 9, "concurrency": 0},
+            "retry": {"max_attempts": 0}, "rate_limit": {"burst": 9, "concurrency": 0}, "disable_after_seconds": 40_000_000,
         })),
         [
             "/secret",
@@ -65,20 +72,20 @@ fn every_bad_field_is_named_at_once() {
             "/headers/x-empty",
             "/headers/x-two",
             "/retry/max_attempts",
+            "/environment",
             "/name",
             "/url",
             "/tenant",
             "/timeout_seconds",
-            "/rate_limit/per_second",
             "/rate_limit/burst",
             "/rate_limit/concurrency",
-            "/environment",
             "/method",
+            "/disable_after_seconds",
         ]
     );
     assert_eq!(
         world.refused_endpoint(json!({
-            "name": "a", "url": 7, "circuit_breaker": {"enabled": true}, "ordered_by": "somewhere:c",
+            "name": "a", "url": 7, "circuit_breaker": "on", "ordered_by": "somewhere:c",
             "event_types": ["ord*"], "retry": {"max_attempts": "many"}, "timeout_seconds": -1,
         })),
         [

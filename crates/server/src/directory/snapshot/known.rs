@@ -6,9 +6,28 @@ use hooklatch_core::config::{ApiKey, Connection, Group, Project};
 use hooklatch_core::ids::{ApiKeyId, ConnectionId, EndpointId, GroupId, ProjectId, SourceId};
 use hooklatch_store::ConfigKind;
 
-use super::{Document, Snapshot};
+use super::{Document, Gate, ReadySource, Snapshot};
 
 impl Snapshot {
+    /// One by the source's token, and one by each that was replaced.
+    pub(super) fn gates_of(&self, ready: &Arc<ReadySource>) -> Vec<([u8; 32], Gate)> {
+        let gate = self.gate_of(ready);
+        let source = &ready.source;
+        let former = source.former_tokens.iter().map(|former| {
+            let until = Some(former.until);
+            (
+                former.hash.0,
+                Gate {
+                    until,
+                    ..gate.clone()
+                },
+            )
+        });
+        let mut gates: Vec<_> = former.collect();
+        gates.push((source.token_hash.0, gate));
+        gates
+    }
+
     /// Every living API key of every project.
     pub fn all_api_keys(&self) -> impl DoubleEndedIterator<Item = &Arc<ApiKey>> {
         self.keys.values().filter(|key| key.deleted_at.is_none())

@@ -47,6 +47,8 @@ pub struct MessageRecord<'a> {
     pub payload_encoding: Option<&'static str>,
     pub payload_bytes: usize,
     pub payload_truncated: bool,
+    pub payload_pruned_at: Option<Timestamp>,
+    pub payload_expires_at: Option<Timestamp>,
     pub headers: BTreeMap<&'a str, String>,
     pub received_at: Timestamp,
     pub deliveries: Vec<DeliveryLine>,
@@ -125,7 +127,12 @@ impl<'a> MessageRecord<'a> {
 
     fn new(parts: &Parts<'a>, shown: Shown, concealment: &Concealment) -> Self {
         let message = parts.message;
-        let payload = Payload::of(parts.body, shown);
+        let pruned = message.payload_pruned_at.is_some();
+        let payload = if pruned {
+            Payload::LeftOut
+        } else {
+            Payload::of(parts.body, shown)
+        };
         let listed = match shown {
             Shown::Whole => usize::MAX,
             Shown::Listed => DELIVERIES_LISTED_MAX,
@@ -151,7 +158,9 @@ impl<'a> MessageRecord<'a> {
             suspected_duplicate: message.suspected_duplicate_of.is_some(),
             suspected_duplicate_of: message.suspected_duplicate_of,
             payload_encoding: payload.encoding(),
-            payload_truncated: matches!(payload, Payload::LeftOut),
+            payload_truncated: !pruned && matches!(payload, Payload::LeftOut),
+            payload_pruned_at: message.payload_pruned_at,
+            payload_expires_at: message.payload_until,
             payload,
             payload_bytes: parts.body.len(),
             headers: headers(message, parts.envelope, concealment),

@@ -48,6 +48,7 @@ pub struct RequestRecord<'a> {
     pub body: Option<Payload<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_encoding: Option<&'static str>,
+    pub payload_pruned_at: Option<Timestamp>,
     pub response_status: u16,
 }
 
@@ -85,6 +86,13 @@ impl<'a> RequestRecord<'a> {
         self
     }
 
+    /// The same, where the body that it repeats is what was pruned.
+    #[must_use]
+    pub fn with_original_pruned_at(mut self, at: Option<Timestamp>) -> Self {
+        self.payload_pruned_at = self.payload_pruned_at.or(at);
+        self
+    }
+
     fn of_accepted(message: &'a Message, surroundings: Surroundings<'a>) -> Self {
         let key = message.key.as_ref();
         Self {
@@ -116,6 +124,7 @@ impl<'a> RequestRecord<'a> {
             surroundings,
             body: None,
             body_encoding: None,
+            payload_pruned_at: message.payload_pruned_at,
             response_status: message.response_status,
         }
     }
@@ -147,6 +156,7 @@ impl<'a> RequestRecord<'a> {
             surroundings,
             body: None,
             body_encoding: None,
+            payload_pruned_at: request.payload_pruned_at,
             response_status: request.response_status,
         }
     }
