@@ -39,6 +39,7 @@ pub mod secret;
 pub mod signature;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod transform;
 pub mod verify;
 pub mod window;

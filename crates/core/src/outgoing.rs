@@ -19,6 +19,7 @@ pub use secrecy::may_be_secret;
 
 use crate::ids::{ConnectionId, MessageId};
 use crate::time::Timestamp;
+use crate::trace::{TRACEPARENT, TRACESTATE, TraceHeaders};
 
 /// What we call ourselves where the original request names no other user agent.
 pub const USER_AGENT: &str = concat!("hooklatch/", env!("CARGO_PKG_VERSION"));
@@ -51,6 +52,9 @@ pub struct Outgoing<'a> {
     pub forwarded: &'a [(String, String)],
     /// The endpoint's own headers; they win over forwarded ones of the same name.
     pub custom: &'a [(String, String)],
+    /// What is said of the trace in place of what the original said; without it the original's
+    /// headers go on as they are.
+    pub trace: Option<&'a TraceHeaders>,
 }
 
 /// The headers of an attempt, names in lower case, in a fixed order: content type, O1, O2, user
@@ -71,7 +75,16 @@ pub fn delivery_headers<'a>(input: &Outgoing<'a>) -> Vec<Header<'a>> {
     if !names_agent && !is_custom("user-agent") {
         headers.push(text("user-agent", USER_AGENT));
     }
-    headers.extend(forwarded.into_iter().filter(|(name, _)| !is_custom(name)));
+    let replaced = |name: &str| input.trace.is_some() && is_of_trace(name);
+    headers.extend(
+        forwarded
+            .into_iter()
+            .filter(|(name, _)| !is_custom(name) && !replaced(name)),
+    );
+    // A trace that somebody names by hand is theirs to name: one state belongs to one parent.
+    if !custom.iter().any(|(name, _)| is_of_trace(name)) {
+        push_trace(input.trace, &mut headers);
+    }
     headers.extend(custom);
     headers
 }
@@ -107,6 +120,20 @@ fn push_identity<'a>(input: &Outgoing<'a>, headers: &mut Vec<Header<'a>>) {
     if let Some(replay) = input.replay {
         headers.push(text("hooklatch-replay", replay));
     }
+}
+
+fn push_trace<'a>(trace: Option<&'a TraceHeaders>, headers: &mut Vec<Header<'a>>) {
+    let Some(trace) = trace else {
+        return;
+    };
+    headers.push(text(TRACEPARENT, &trace.traceparent));
+    if let Some(state) = &trace.tracestate {
+        headers.push(text(TRACESTATE, state));
+    }
+}
+
+fn is_of_trace(name: &str) -> bool {
+    name == TRACEPARENT || name == TRACESTATE
 }
 
 fn custom_headers(custom: &[(String, String)]) -> Vec<Header<'_>> {
@@ -167,6 +194,7 @@ mod tests {
             content_type: Some("application/json"),
             forwarded,
             custom,
+            trace: None,
         }
     }
 
@@ -299,6 +327,33 @@ mod tests {
             out.last().map(|(_, value)| value.as_ref()),
             Some("Zo\u{eb}".as_bytes())
         );
+    }
+
+    #[test]
+    fn what_an_attempt_says_of_its_trace_replaces_what_came_and_yields_to_custom_headers() {
+        let came = original(&[
+            ("traceparent", "theirs"),
+            ("tracestate", "t=1"),
+            ("hooklatch-trace", "kept"),
+        ]);
+        let trace = TraceHeaders {
+            traceparent: "ours".to_owned(),
+            tracestate: None,
+        };
+        let said = |trace: Option<&TraceHeaders>, custom: &[(String, String)]| {
+            let input = Outgoing {
+                trace,
+                ..attempt(&came, custom)
+            };
+            let all = lines(&delivery_headers(&input));
+            let of_trace = all.into_iter().filter(|line| line.contains("trace"));
+            of_trace.collect::<Vec<_>>()
+        };
+        let (none, by_hand) = (own(&[]), own(&[("Traceparent", "by hand")]));
+        let as_it_came = ["traceparent: theirs", "tracestate: t=1"];
+        assert_eq!(said(None, &none), as_it_came);
+        assert_eq!(said(Some(&trace), &none), ["traceparent: ours"]);
+        assert_eq!(said(Some(&trace), &by_hand), ["traceparent: by hand"]);
     }
 
     #[test]

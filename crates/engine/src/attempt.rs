@@ -1,6 +1,7 @@
 //! One leased delivery from its lease to its finish.
 
 mod entry;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ use crate::sent::{Sent, Witness};
 use crate::settings::millis;
 use crate::shared::{Shared, Slot};
 use crate::standing;
+use crate::trace::about;
+use traced::{Traced, subject_of};
 
 /// The waits before a finish that the store did not take is told again.
 const TELL_WAIT_MIN: Duration = Duration::from_millis(50);
@@ -34,6 +37,11 @@ const TELL_AFTER_LEASE: Duration = Duration::from_secs(60);
 
 /// Attempts a delivery, or gives its lease back, and tells the store what came of it.
 pub(crate) async fn run(shared: Arc<Shared>, slot: Slot, lease: Lease, taken_at: Instant) {
+    let subject = subject_of(&lease);
+    about(subject, attend(shared, slot, lease, taken_at)).await;
+}
+
+async fn attend(shared: Arc<Shared>, slot: Slot, lease: Lease, taken_at: Instant) {
     let work = Work::new(&shared, &lease, taken_at);
     match work.start() {
         Start::GiveBack(next) => work.give_back(next).await,
@@ -112,18 +120,20 @@ impl<'a> Work<'a> {
     }
 
     async fn attempt(&self) {
+        let traced = self.traced();
         let transformed = match self.transformed().await {
             Ok(transformed) => transformed,
             Err(error) => {
-                self.tell(self.not_transformed(&error), None).await;
+                self.tell(self.not_transformed(&error, &traced), None).await;
                 return;
             }
         };
         let started_at = self.now();
         let delivery = &self.lease.delivery;
         let parcel = transformed.as_ref().unwrap_or(&*self.lease.parcel);
-        let sent = self.sent(parcel, started_at).await;
+        let sent = self.sent(parcel, &traced, started_at).await;
         let verdict = self.judge(&sent);
+        self.record_span(&traced, &sent, &verdict);
         let status = sent.answer.as_ref().map(|answer| answer.status);
         let report = self.report(&sent, &verdict);
         let events = self
@@ -165,7 +175,7 @@ impl<'a> Work<'a> {
     }
 
     /// The end of an attempt for which there was nothing to send.
-    fn not_transformed(&self, error: &TransformError) -> FinishAttempt {
+    fn not_transformed(&self, error: &TransformError, traced: &Traced) -> FinishAttempt {
         let next = error.next();
         if !error.is_an_attempt() {
             tracing::warn!(delivery = %self.lease.delivery.id, %error, "a script could not run");
@@ -177,6 +187,7 @@ impl<'a> Work<'a> {
             disable_endpoint: false,
         };
         let sent = Sent::not_sent(error.to_string());
+        self.record_span(traced, &sent, &verdict);
         self.ending(self.tenure.started_at, sent, &verdict)
     }
 

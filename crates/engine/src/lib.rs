@@ -20,6 +20,7 @@ mod settings;
 mod shared;
 mod standing;
 mod tokens;
+pub mod trace;
 mod transformer;
 
 pub use directory::{Directory, Gate, ReadyEndpoint, Saving};

@@ -9,6 +9,7 @@ use hooklatch_core::outgoing::{self, Header, Outgoing};
 use hooklatch_core::secret::Secret;
 use hooklatch_core::signature;
 use hooklatch_core::time::Timestamp;
+use hooklatch_core::trace::TraceHeaders;
 use hooklatch_egress::{Call, Target};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -29,6 +30,7 @@ pub(crate) fn prepare(
     delivery: &Delivery,
     parcel: &Parcel,
     authorization: Option<&Secret>,
+    trace: Option<&TraceHeaders>,
     now: Timestamp,
 ) -> Result<Prepared, String> {
     let wire = destination.wire(now)?;
@@ -58,6 +60,7 @@ pub(crate) fn prepare(
         content_type: original.content_type,
         forwarded: original.headers,
         custom: &custom,
+        trace,
     });
     Ok(Prepared {
         recorded: record::sent_headers(&headers),

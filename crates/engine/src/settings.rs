@@ -1,12 +1,15 @@
 //! What an operator may set about the engine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hooklatch_core::delivery::scheduler::SchedulerLimits;
 use hooklatch_core::time::Millis;
 
+use crate::trace::Tracer;
+
 /// What the engine may take upon itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Attempts under way at once, over all endpoints.
     pub in_flight: usize,
@@ -15,6 +18,8 @@ pub struct Settings {
     /// The longest time without a look for due deliveries: what another node or a lost notice
     /// left behind is found after this.
     pub poll_every: Duration,
+    /// What takes the spans of attempts; none where no traces are recorded.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 impl Default for Settings {
@@ -24,6 +29,7 @@ impl Default for Settings {
             in_flight: limits.in_flight,
             lease_batch: limits.lease_batch,
             poll_every: Duration::from_millis(limits.poll_every.get().unsigned_abs()),
+            tracer: None,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::directory::Directory;
 use crate::settings::{Settings, millis};
 use crate::standing::Told;
 use crate::tokens::Tokens;
+use crate::trace::Tracer;
 use crate::transformer::Transformer;
 
 pub(crate) struct Shared {
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub directory: Arc<dyn Directory>,
     pub sender: Sender,
     pub transformer: Arc<dyn Transformer>,
+    /// What takes the spans of attempts.
+    pub tracer: Option<Arc<Tracer>>,
     /// What was told of endpoints.
     pub told: Told,
     /// What lets us in where a token is wanted.
@@ -55,6 +58,7 @@ impl Shared {
             directory,
             sender,
             transformer,
+            tracer: settings.tracer.clone(),
             told: Told::default(),
             tokens: Tokens::default(),
             scheduler: Mutex::new(Scheduler::new(settings.limits())),

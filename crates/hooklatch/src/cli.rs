@@ -13,8 +13,10 @@ use crate::connect::{API_KEY_VARIABLE, ConnectArgs};
 use crate::listen::arguments::ListenArgs;
 use crate::prove::args::ProveArgs;
 use crate::replay::arguments::ReplayArgs;
+use crate::serve::otlp::TraceArgs;
 use crate::serve::rate::RateArgs;
 use crate::serve::settings::{ENCRYPTION_KEY_VARIABLE, LogFormat};
+use crate::serve::tls::TlsArgs;
 
 const EXAMPLES: &str = "\
 Example:
@@ -162,6 +164,10 @@ pub(crate) struct ServeArgs {
     pub retention_interval_seconds: Option<u64>,
     #[command(flatten)]
     pub rate: RateArgs,
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// Which database, where there is one.
@@ -183,7 +189,7 @@ pub(crate) struct DatabaseArgs {
     pub database_url_file: Option<PathBuf>,
 }
 
-fn secret(text: &str) -> Result<Secret, Infallible> {
+pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::from(text))
 }
 
@@ -366,7 +372,9 @@ mod tests {
         for name in ["HOOKLATCH_LISTEN", "HOOKLATCH_API_KEY", "HOOKLATCH_SERVER"] {
             assert!(variables.iter().any(|known| known == name), "{name}");
         }
-        assert!(variables.iter().all(|name| name.starts_with("HOOKLATCH_")));
+        // Collectors of traces are named by the variables that every program has for them.
+        let ours = |name: &String| name.starts_with("HOOKLATCH_") || name.starts_with("OTEL_");
+        assert!(variables.iter().all(ours));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hooklatch_core::address::Reach;
 use hooklatch_core::limits::BODY_BYTES_MAX;
+use hooklatch_engine::trace::Tracer;
 use hooklatch_engine::{NoTransforms, Transformer};
 use hooklatch_store::Store;
 use tokio::sync::{Notify, Semaphore};
@@ -25,6 +26,8 @@ pub struct Settings {
     /// Where this gateway is reached from outside, for ingest URLs; without it the `Host` header
     /// of whoever asks says so.
     pub public_url: Option<String>,
+    /// How it is spoken to where no public URL says so.
+    pub scheme: Scheme,
     /// How far endpoints may reach.
     pub reach: Reach,
     /// The largest body of a call of the API.
@@ -43,12 +46,34 @@ pub struct Settings {
     pub refusals_per_second: u32,
     /// How long the store may take to say that it is ready.
     pub ready_timeout: Duration,
+    /// What takes the spans of arrivals; none where no traces are recorded.
+    pub tracer: Option<Arc<Tracer>>,
+}
+
+/// How clients speak to the gateway's own port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In plain text.
+    Http,
+    /// Under TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Its name in a URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             public_url: None,
+            scheme: Scheme::Http,
             reach: Reach::PublicOnly,
             api_body_bytes_max: BODY_BYTES_MAX,
             body_timeout: Duration::from_secs(30),
@@ -61,6 +86,7 @@ impl Default for Settings {
             body_memory_bytes: 256 * 1024 * 1024,
             refusals_per_second: 100,
             ready_timeout: Duration::from_secs(2),
+            tracer: None,
         }
     }
 }

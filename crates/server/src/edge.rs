@@ -12,11 +12,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hooklatch_core::ids::RequestId;
 use hooklatch_core::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
+use hooklatch_engine::trace::{Name, about};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::App;
 use crate::metrics::Route;
 use crate::problem::{Kind, Problem};
+use crate::trace;
 
 /// The header that names a request.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,19 +40,23 @@ impl CallNames {
         }
     }
 
-    fn next(&self) -> String {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("call_{:016x}-{number}", self.process)
+    fn next(&self) -> Name {
+        Name::Call {
+            process: self.process,
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+        }
     }
 }
 
-/// Bounds what is under way, and names every answer.
-pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Bounds what is under way, names every answer, and begins and ends the span of the request.
+pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let route = Route::of(request.uri().path());
+    let name = app.call_names().next();
+    let (subject, span) = trace::begin(&app, name, &mut request);
     let answer = match admit(&app, request.headers()) {
         Ok(flight) => {
-            let answer = next.run(request).await;
+            let answer = about(subject, next.run(request)).await;
             drop(flight);
             answer
         }
@@ -58,7 +64,11 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     };
     let metrics = app.directory().metrics();
     metrics.called(route, answer.status(), began.elapsed());
-    named(answer, || app.call_names().next())
+    let answer = named(answer, || name.to_string());
+    if let Some(span) = span {
+        span.end(&app, &answer);
+    }
+    answer
 }
 
 /// Only names the answer: a probe is answered while the gateway is full, or whoever watches it would
@@ -68,7 +78,7 @@ pub async fn probe(State(app): State<App>, request: Request, next: Next) -> Resp
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    named(answer, || app.call_names().next())
+    named(answer, || app.call_names().next().to_string())
 }
 
 fn admit(app: &App, headers: &HeaderMap) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {

@@ -10,6 +10,8 @@ use hooklatch_store::StoreError;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use crate::seldom::Seldom;
+
 /// What kind of refusal it is; the last part of the problem's `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is described by its title and its status")]
@@ -282,6 +284,18 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Of each failure the log hears once a second at most, however many requests meet it.
+fn seldom_of(error: &StoreError) -> &'static Seldom {
+    static KINDS: [Seldom; 5] = [const { Seldom::new() }; 5];
+    &KINDS[match error {
+        StoreError::Unavailable(_) => 0,
+        StoreError::Full(_) => 1,
+        StoreError::Unknown(_) => 2,
+        StoreError::Overloaded => 3,
+        StoreError::Unreadable(_) => 4,
+    }]
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let detail = error.to_string();
@@ -289,16 +303,22 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(cause)
             | StoreError::Full(cause)
             | StoreError::Unknown(cause) => {
-                let cause = cause.as_ref().map(|cause| cause.to_string());
-                tracing::error!(cause, "{detail}");
+                if let Some(left_out) = seldom_of(&error).says() {
+                    let cause = cause.as_ref().map(|cause| cause.to_string());
+                    tracing::error!(cause, left_out, "{detail}");
+                }
                 Self::unavailable(detail)
             }
             StoreError::Overloaded => {
-                tracing::warn!("{detail}");
+                if let Some(left_out) = seldom_of(&error).says() {
+                    tracing::warn!(left_out, "{detail}");
+                }
                 Self::unavailable(detail)
             }
             StoreError::Unreadable(_) => {
-                tracing::error!("{detail}");
+                if let Some(left_out) = seldom_of(&error).says() {
+                    tracing::error!(left_out, "{detail}");
+                }
                 Self::internal()
             }
         }

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use tower::ServiceExt;
 
 use crate::api::{Peer, keep_used};
 use crate::app::App;
+use crate::patience::Patient;
+use crate::tls::Tls;
 use crate::{router, stats};
 
 /// The bounds of connections.
@@ -32,6 +35,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// How long the head of a request may take, and how long a kept-alive connection may be idle.
     pub head_timeout: Duration,
+    /// How long a client may take none of what it is told.
+    pub write_timeout: Duration,
     /// How long what is under way may take to end after the wish to stop.
     pub drain: Duration,
 }
@@ -41,6 +46,7 @@ impl Default for Limits {
         Self {
             connections_max: 10_000,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
         }
     }
@@ -54,12 +60,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves `app` on `listener` until `stop`; then takes nothing more, lets what is under way end
 /// within the drain time, and cuts off the rest.
 pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: CancellationToken) {
+    serve_as(listener, app, limits, None, stop).await;
+}
+
+/// The same, under TLS where there is a certificate to show.
+pub async fn serve_as(
+    listener: TcpListener,
+    app: App,
+    limits: Limits,
+    tls: Option<Arc<Tls>>,
+    stop: CancellationToken,
+) {
     app.ends_with(stop.clone());
     let keeping = tokio::spawn(stats::keep(Arc::clone(app.store()), stop.clone()));
     let noting = tokio::spawn(keep_used(app.clone(), stop.clone()));
     let attendant = Attendant {
         router: router(app),
         limits,
+        tls,
         stop,
         cut: CancellationToken::new(),
     };
@@ -130,6 +148,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 struct Attendant {
     router: Router,
     limits: Limits,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -138,8 +157,29 @@ impl Attendant {
     async fn attend(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         // An answer is one small write: waiting for more only delays it.
         let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            self.speak(stream, peer).await;
+            drop(place);
+            return;
+        };
+        let secured = tokio::select! {
+            secured = tls.accept(stream) => secured,
+            () = self.stop.cancelled() => None,
+        };
+        if let Some(stream) = secured {
+            self.speak(stream, peer).await;
+        }
+        drop(place);
+    }
+
+    async fn speak<S>(&self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let stream = Patient::new(stream, self.limits.write_timeout);
         let router = self
             .router
+            .clone()
             .map_request(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer.ip()));
                 request
@@ -164,6 +204,5 @@ impl Attendant {
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection broke off");
         }
-        drop(place);
     }
 }

@@ -268,3 +268,27 @@ async fn a_stop_waits_for_nobody_beyond_its_deadline() {
     ended.expect("it ends").unwrap();
     heard(stuck).await;
 }
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answers_loses_its_place() {
+    let limits = Limits {
+        connections_max: 1,
+        write_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let gateway = Gateway::start_with(Settings::default(), limits).await;
+    let (mut reader, mut writer) = gateway.connect().await.into_split();
+    let asking = tokio::spawn(async move {
+        // More than all buffers between the two hold.
+        let ask = "GET /assets/0/app.css HTTP/1.1\r\nhost: x\r\n\r\n".repeat(10_000);
+        let _ = writer.write_all(ask.as_bytes()).await;
+        writer
+    });
+    // It has the only place.
+    let mut first = [0];
+    reader.read_exact(&mut first).await.unwrap();
+    let other = gateway.call("GET", "/healthz", &[], "");
+    let other = tokio::time::timeout(Duration::from_secs(10), other).await;
+    other.expect("a place is free again").expect(200);
+    drop((reader, asking.await.unwrap()));
+}

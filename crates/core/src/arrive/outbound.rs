@@ -36,6 +36,8 @@ pub struct Call {
     pub payload: Bytes,
     /// Headers that the caller adds.
     pub extra_headers: Vec<(String, String)>,
+    /// Headers about the trace that the call belongs to; the message keeps them.
+    pub trace: Vec<(String, String)>,
     /// What the caller should know about what was left out.
     pub warnings: Vec<String>,
     /// How long the first attempts wait.
@@ -92,7 +94,7 @@ pub fn outbound(mut call: Call) -> Arrival {
         direction: Direction::Outbound,
         source_id: None,
         received_at: call.received_at,
-        envelope: Arc::new(envelope()),
+        envelope: Arc::new(envelope(call.trace)),
         body: call.payload,
         event_type: call.event_type,
         tenant: tenant(&call.target),
@@ -181,13 +183,15 @@ pub fn send_checksum(scope: &Scope, key: &str) -> Checksum {
     checksum_of_value(Mode::All, &scope_bytes(scope), 0, &value)
 }
 
-/// The call to us is no part of the message: receivers see none of its headers.
-fn envelope() -> Envelope {
+/// The call to us is no part of the message: receivers see none of its headers but of its trace.
+fn envelope(trace: Vec<(String, String)>) -> Envelope {
+    let mut headers = vec![("content-type".to_owned(), JSON.to_owned())];
+    headers.extend(trace);
     Envelope {
         method: "POST".to_owned(),
         path: String::new(),
         query: None,
-        headers: vec![("content-type".to_owned(), JSON.to_owned())],
+        headers,
     }
 }
 

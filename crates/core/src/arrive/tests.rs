@@ -337,6 +337,7 @@ fn call(target: SendTarget, payload: &str) -> Call {
         event_type: Some("order.paid".to_owned()),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         extra_headers: Vec::new(),
+        trace: Vec::new(),
         warnings: Vec::new(),
         payload_kept: None,
         delay: Millis::ZERO,

@@ -8,7 +8,7 @@ use hooklatch_core::oauth2::ClientCredentials;
 use hooklatch_core::secret::Secret;
 use hooklatch_core::time::Timestamp;
 
-use super::{Sent, Work};
+use super::{Sent, Traced, Work};
 use crate::destination::Destination;
 use crate::directory::Entry;
 use crate::request::{self, Prepared};
@@ -28,20 +28,26 @@ struct Shown<'a> {
 impl Work<'_> {
     /// The request and what came of it; where the endpoint does not take a token that it took before,
     /// the same request once more under a new one.
-    pub(super) async fn sent(&self, parcel: &Parcel, started_at: Timestamp) -> Sent {
+    pub(super) async fn sent(
+        &self,
+        parcel: &Parcel,
+        traced: &Traced,
+        started_at: Timestamp,
+    ) -> Sent {
         let shown = Shown::to(&self.destination, self.shared, self.lease_left()).await;
         let shown = match shown {
             Ok(shown) => shown,
             Err(error) => return Sent::not_sent(error),
         };
-        let sent = self.sent_showing(&shown, parcel, started_at).await;
+        let sent = self.sent_showing(&shown, parcel, traced, started_at).await;
         let status = sent.answer.as_ref().map(|answer| answer.status);
         if status != Some(UNAUTHORIZED) {
             return sent;
         }
         match shown.renewed(self.shared, self.lease_left()).await {
             Some(renewed) if !self.lease_left().is_zero() => {
-                self.sent_showing(&renewed, parcel, started_at).await
+                self.sent_showing(&renewed, parcel, traced, started_at)
+                    .await
             }
             Some(_) | None => sent,
         }
@@ -51,6 +57,7 @@ impl Work<'_> {
         &self,
         shown: &Shown<'_>,
         parcel: &Parcel,
+        traced: &Traced,
         started_at: Timestamp,
     ) -> Sent {
         let authorization = shown.authorization.as_ref();
@@ -60,6 +67,7 @@ impl Work<'_> {
             delivery,
             parcel,
             authorization,
+            traced.headers.as_ref(),
             started_at,
         );
         match prepared {

@@ -58,6 +58,7 @@ impl Forwarder {
             content_type: content_type.map(|(_, value)| value.as_str()),
             forwarded: &forwarded,
             custom: &[],
+            trace: None,
         });
         let mut map = HeaderMap::new();
         for (name, value) in &headers {

@@ -33,7 +33,7 @@ pub(crate) fn text(settings: &Settings, address: SocketAddr, first_key: Option<&
 }
 
 fn about(lines: &mut Vec<(&'static str, String)>, settings: &Settings, address: SocketAddr) {
-    lines.push(("listening", format!("http://{address}")));
+    lines.push(("listening", format!("{}://{address}", scheme(settings))));
     lines.push(("dashboard", format!("{}/", dashboard(settings, address))));
     lines.push(("data", settings.place.to_string()));
     if let Some(url) = &settings.public_url {
@@ -48,7 +48,14 @@ fn about(lines: &mut Vec<(&'static str, String)>, settings: &Settings, address: 
 fn dashboard(settings: &Settings, address: SocketAddr) -> String {
     match &settings.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{address}"),
+        None => format!("{}://{address}", scheme(settings)),
+    }
+}
+
+fn scheme(settings: &Settings) -> &'static str {
+    match settings.tls {
+        Some(_) => "https",
+        None => "http",
     }
 }
 

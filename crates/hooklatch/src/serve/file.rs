@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hooklatch_core::secret::Secret;
 use serde::Deserialize;
 
+use super::otlp::TraceArgs;
 use super::settings::LogFormat;
 use crate::cli::DatabaseArgs;
 
@@ -26,6 +27,12 @@ pub(crate) struct FileSettings {
     pub payload_days: Option<u32>,
     pub retention_interval_seconds: Option<u64>,
     pub api_rate_per_second: Option<u32>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub otlp_endpoint: Option<String>,
+    pub otlp_headers: Option<Secret>,
+    pub otlp_sample_ratio: Option<f64>,
+    pub otlp_service_name: Option<String>,
     pub api_key: Option<Secret>,
     pub encryption_key: Option<Secret>,
 }
@@ -49,6 +56,16 @@ impl FileSettings {
         DatabaseArgs {
             database_url: self.database_url.clone(),
             database_url_file: self.database_url_file.clone(),
+        }
+    }
+
+    /// What it says of traces.
+    pub fn traces(&self) -> TraceArgs {
+        TraceArgs {
+            otlp_endpoint: self.otlp_endpoint.clone(),
+            otlp_headers: self.otlp_headers.clone(),
+            otlp_sample_ratio: self.otlp_sample_ratio,
+            otlp_service_name: self.otlp_service_name.clone(),
         }
     }
 

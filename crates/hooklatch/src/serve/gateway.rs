@@ -9,12 +9,14 @@ use hooklatch_core::address::Reach;
 use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
 use hooklatch_egress::{Sender, SenderSettings};
+use hooklatch_engine::trace::Tracer;
 use hooklatch_engine::{Drained, Engine, EngineHandle, Transformer, replays};
 use hooklatch_server::bootstrap::bootstrap;
 use hooklatch_server::directory::Directory;
 use hooklatch_server::retention;
-use hooklatch_server::serve::{Limits, serve};
-use hooklatch_server::{App, Settings as ServerSettings};
+use hooklatch_server::serve::{Limits, serve_as};
+use hooklatch_server::tls::Tls;
+use hooklatch_server::{App, Scheme, Settings as ServerSettings};
 use hooklatch_store::{Store, SystemClock};
 use hooklatch_store_postgres::PostgresStore;
 use hooklatch_store_sqlite::SqliteStore;
@@ -24,12 +26,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::keyfile::{self, Stored};
+use super::otlp::{self, Spans, Traces};
 use super::place::Place;
 use super::settings::Settings;
+use super::tls::{Hangups, Shown};
 use crate::failure::Failure;
 
 /// How long a connection's script may run.
 const TRANSFORM_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What sends spans to the collector, and how it is told to end.
+struct Exporting {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
 
 /// A running gateway.
 pub(crate) struct Gateway {
@@ -39,6 +49,9 @@ pub(crate) struct Gateway {
     following: JoinHandle<()>,
     pruning: JoinHandle<()>,
     replays: JoinHandle<()>,
+    /// Follows the certificate.
+    certificate: Option<JoinHandle<()>>,
+    exporting: Option<Exporting>,
     stop: CancellationToken,
     address: SocketAddr,
     first_key: Option<Secret>,
@@ -63,14 +76,17 @@ impl Gateway {
         let address = listener
             .local_addr()
             .map_err(|error| failed_to_listen(settings, error))?;
+        let stop = CancellationToken::new();
+        let (tls, certificate) = certificate(settings, &stop).await?;
+        let (tracer, exporting) = exporting(settings.traces.as_ref())?;
         // Not before the port is ours: a key that is made here is shown once, and a start that
         // fails after it would have lost it.
         let first_key = bootstrap(&directory, settings.api_key.as_ref())
             .await
             .map_err(cannot_start)?;
-        let stop = CancellationToken::new();
         let transformer = transformer()?;
-        let engine = start_engine(&store, &directory, reach, Arc::clone(&transformer));
+        let sender = sender(reach);
+        let engine = start_engine(&store, &directory, sender, &transformer, tracer.clone());
         let following = Arc::clone(&directory).follow(stop.child_token(), engine.waker());
         let following = tokio::spawn(following);
         let pruning = retention::keep(
@@ -83,7 +99,7 @@ impl Gateway {
         let app = App::with_transformer(
             Arc::clone(&store),
             directory,
-            server_settings(settings, reach),
+            server_settings(settings, reach, tracer),
             transformer,
         );
         let changed = Arc::clone(app.replays_changed());
@@ -93,7 +109,7 @@ impl Gateway {
             drain: settings.drain,
             ..Limits::default()
         };
-        let http = tokio::spawn(serve(listener, app, limits, stop.clone()));
+        let http = tokio::spawn(serve_as(listener, app, limits, tls, stop.clone()));
         Ok(Self {
             store,
             engine,
@@ -101,6 +117,8 @@ impl Gateway {
             following,
             pruning,
             replays,
+            certificate,
+            exporting,
             stop,
             address,
             first_key,
@@ -137,6 +155,14 @@ impl Gateway {
         let _ = self.following.await;
         let _ = self.pruning.await;
         let _ = self.replays.await;
+        if let Some(following) = self.certificate {
+            let _ = following.await;
+        }
+        // Last of all: what ends now is recorded as well.
+        if let Some(exporting) = self.exporting {
+            exporting.stop.cancel();
+            let _ = exporting.task.await;
+        }
         match drained {
             Drained::Complete => {}
             Drained::CutShort { attempts } => tracing::warn!(
@@ -214,30 +240,75 @@ fn transformer() -> Result<Arc<dyn Transformer>, Failure> {
 fn start_engine(
     store: &Arc<dyn Store>,
     directory: &Arc<Directory>,
-    reach: Reach,
-    transformer: Arc<dyn Transformer>,
+    sender: Sender,
+    transformer: &Arc<dyn Transformer>,
+    tracer: Option<Arc<Tracer>>,
 ) -> EngineHandle {
-    let sender = Sender::with_system_resolver(SenderSettings {
-        reach,
-        ..SenderSettings::default()
-    });
     let deliveries = Arc::clone(store);
     let endpoints = Arc::clone(directory);
-    let settings = hooklatch_engine::Settings::default();
+    let settings = hooklatch_engine::Settings {
+        tracer,
+        ..hooklatch_engine::Settings::default()
+    };
     // The engine ends by being drained, not by the token that ends the HTTP server.
     Engine::start(
         deliveries,
         endpoints,
         sender,
-        transformer,
+        Arc::clone(transformer),
         settings,
         CancellationToken::new(),
     )
 }
 
-fn server_settings(settings: &Settings, reach: Reach) -> ServerSettings {
+fn sender(reach: Reach) -> Sender {
+    Sender::with_system_resolver(SenderSettings {
+        reach,
+        ..SenderSettings::default()
+    })
+}
+
+/// The certificate that the server shows, and what follows its files.
+async fn certificate(
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<(Option<Arc<Tls>>, Option<JoinHandle<()>>), Failure> {
+    let Some(files) = &settings.tls else {
+        return Ok((None, None));
+    };
+    let shown = Shown::open(files.clone()).await.map_err(cannot_start)?;
+    let tls = shown.tls();
+    let hangups = Hangups::listen().map_err(cannot_start)?;
+    let following = tokio::spawn(shown.follow(hangups, stop.child_token()));
+    Ok((Some(tls), Some(following)))
+}
+
+/// What takes spans, and what sends them on.
+fn exporting(traces: Option<&Traces>) -> Result<(Option<Arc<Tracer>>, Option<Exporting>), Failure> {
+    let Some(traces) = traces else {
+        return Ok((None, None));
+    };
+    let (tracer, spans): (_, Spans) = Tracer::new(traces.ratio);
+    // It goes on until the last request and the last attempt have ended.
+    let stop = CancellationToken::new();
+    let counts = Arc::clone(tracer.counts());
+    let task = otlp::export(traces, counts, spans, stop.clone())?;
+    let task = tokio::spawn(task);
+    Ok((Some(tracer), Some(Exporting { task, stop })))
+}
+
+fn server_settings(
+    settings: &Settings,
+    reach: Reach,
+    tracer: Option<Arc<Tracer>>,
+) -> ServerSettings {
     ServerSettings {
         public_url: settings.public_url.clone(),
+        scheme: match settings.tls {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        },
+        tracer,
         reach,
         api_rate: settings.api_rate,
         ..ServerSettings::default()

@@ -5,9 +5,11 @@ pub(crate) mod file;
 mod gateway;
 pub(crate) mod keyfile;
 mod logs;
+pub(crate) mod otlp;
 pub(crate) mod place;
 pub(crate) mod rate;
 pub(crate) mod settings;
+pub(crate) mod tls;
 
 use crate::cli::{Cli, ServeArgs};
 use crate::failure::Failure;

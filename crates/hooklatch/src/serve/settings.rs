@@ -17,8 +17,10 @@ use hooklatch_server::retention::Settings as Pruning;
 use serde::Deserialize;
 
 use super::file::{FileError, FileSettings};
+use super::otlp::Traces;
 use super::place::{Place, PlaceError, Wish};
 use super::rate::rate;
+use super::tls::TlsFiles;
 use crate::cli::ServeArgs;
 use crate::connect::API_KEY_VARIABLE;
 
@@ -62,6 +64,10 @@ pub(crate) struct Settings {
     pub api_rate: Option<Rate>,
     pub api_key: Option<Secret>,
     pub encryption_key: Option<SealingKey>,
+    /// The certificate to show; none for plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Where traces go; none where none are recorded.
+    pub traces: Option<Traces>,
 }
 
 /// Why the settings cannot be used.
@@ -96,6 +102,9 @@ impl Settings {
             Some(path) => FileSettings::read(path)?,
             None => FileSettings::default(),
         };
+        let traces = arguments.traces.or(file.traces()).traces()?;
+        let certificate = arguments.tls.tls_cert.or(file.tls_cert.clone());
+        let tls = TlsFiles::of(certificate, arguments.tls.tls_key.or(file.tls_key.clone()))?;
         let written = Wish::of_arguments(file.data_dir.clone(), file.database());
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
         let api_key = given(API_KEY_VARIABLE).map(Secret::new).or(file.api_key);
@@ -138,6 +147,8 @@ impl Settings {
             drain: drain.map_or(Ok(DRAIN), drain_time)?,
             api_key: api_key.map(checked_api_key).transpose()?,
             encryption_key: encryption_key.map(sealing_key).transpose()?,
+            tls,
+            traces,
         })
     }
 }
@@ -362,6 +373,18 @@ mod tests {
             (
                 "retention_interval_seconds = 0",
                 "retention_interval_seconds is \"0\": it is from 1 to 86400",
+            ),
+            (
+                "tls_cert = \"c.pem\"",
+                "tls_cert is \"c.pem\": it needs its private key",
+            ),
+            (
+                "tls_key = \"k.pem\"",
+                "tls_key is \"k.pem\": it needs its certificate",
+            ),
+            (
+                "otlp_endpoint = \"localhost:4318\"",
+                "otlp_endpoint is \"localhost:4318\": it is the URL of a collector",
             ),
             (
                 "drain_seconds = 4000",

@@ -123,6 +123,13 @@ async fn c8_a_full_disk_is_said_and_loses_nothing() {
         assert_eq!(message["idempotency_key"], json!(key(number)), "{message}");
         assert_eq!(send(&api, number).await, Sent::Again(id.clone()));
     }
+    // The log says it, of which request, and not once for each.
+    let said = gateway.said();
+    let lines = said.lines().filter(|line| line.contains("no room left"));
+    let lines: Vec<&str> = lines.collect();
+    assert!((1..SENDS_WHILE_FULL).contains(&lines.len()), "{lines:?}");
+    let named = |line: &&str| line.contains(" request_id=call_") && line.contains(" left_out=");
+    assert!(lines.iter().all(named), "{lines:?}");
 }
 
 /// What became of a send.

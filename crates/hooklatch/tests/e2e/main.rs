@@ -25,5 +25,7 @@ mod replays;
 mod retention;
 mod rules;
 mod support;
+mod tls;
 mod tour;
+mod traces;
 mod vectors;

@@ -36,6 +36,7 @@ use crate::directory::Gate;
 use crate::heavy;
 use crate::problem::{Kind, Problem};
 use crate::resources::base_url;
+use crate::trace::ArrivalSpan;
 use refusal::Refusal;
 
 /// How long a sender shall wait while its source is paused, in seconds.
@@ -59,7 +60,8 @@ async fn ingest(State(app): State<App>, request: Request) -> Response {
     let Some(_place) = app.source_shares().enter(gate.ready.source.id) else {
         return too_many().into_response();
     };
-    let envelope = envelope(&parts, rest);
+    let span = parts.extensions.get::<ArrivalSpan>().cloned();
+    let envelope = envelope(&parts, rest, span.as_ref());
     if let Some(answer) = gate.ready.intake.unsigned_handshake(&envelope) {
         return handshake::answer(answer);
     }
@@ -69,6 +71,7 @@ async fn ingest(State(app): State<App>, request: Request) -> Response {
         url: called_url(&app, &parts),
         envelope,
         gate,
+        span,
         app,
     };
     match arrived.take(body).await {
@@ -106,12 +109,14 @@ fn called_url(app: &App, parts: &Parts) -> String {
     format!("{}{called}", base_url(app, &parts.headers))
 }
 
-fn envelope(parts: &Parts, rest: &str) -> Envelope {
+fn envelope(parts: &Parts, rest: &str, span: Option<&ArrivalSpan>) -> Envelope {
+    let mut headers = lines(&parts.headers);
+    headers.extend(span.map(ArrivalSpan::kept));
     Envelope {
         method: parts.method.as_str().to_owned(),
         path: rest.to_owned(),
         query: parts.uri.query().map(str::to_owned),
-        headers: lines(&parts.headers),
+        headers,
     }
 }
 
@@ -138,6 +143,7 @@ fn text_of(value: &HeaderValue) -> String {
 struct Arrived {
     app: App,
     gate: Gate,
+    span: Option<ArrivalSpan>,
     url: String,
     envelope: Envelope,
     received_at: Timestamp,
@@ -160,6 +166,7 @@ impl Arrived {
         let Self {
             app,
             gate,
+            span,
             url,
             envelope,
             received_at,
@@ -177,7 +184,9 @@ impl Arrived {
         let envelope = received.envelope;
         match received.outcome {
             // A store that cannot take the event cannot take the refusal either (C8).
-            Ok(asked) => admit(&app, &gate, asked).await.map_err(Refusal::because_of),
+            Ok(asked) => admit(&app, &gate, span, asked)
+                .await
+                .map_err(Refusal::because_of),
             Err(refused) => Err(Refusal::of(&refused).logged(app, &gate, envelope, received_at)),
         }
     }
@@ -219,12 +228,23 @@ fn wrong_method(methods: &[String]) -> Problem {
     }
 }
 
-async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem> {
+async fn admit(
+    app: &App,
+    gate: &Gate,
+    span: Option<ArrivalSpan>,
+    asked: Asked,
+) -> Result<Response, Problem> {
     let source = &gate.ready.source;
+    let note = |admissions: &[Admission]| {
+        if let Some(span) = &span {
+            span.note(Some(source.id), admissions);
+        }
+    };
     match asked {
         Asked::One(arrival) => {
             let seen = Seen::of(&arrival);
             let admissions = app.store().admit(vec![*arrival]).await?;
+            note(&admissions);
             let admission = the_only(admissions);
             app.directory()
                 .metrics()
@@ -239,6 +259,7 @@ async fn admit(app: &App, gate: &Gate, asked: Asked) -> Result<Response, Problem
         Asked::Batch(arrivals) => {
             let seen: Vec<Seen> = arrivals.iter().map(Seen::of).collect();
             let admissions = app.store().admit(arrivals).await?;
+            note(&admissions);
             let metrics = app.directory().metrics();
             for admission in &admissions {
                 metrics.admitted(Direction::Inbound, admission);

@@ -15,6 +15,10 @@ use hooklatch_store::Refused as RefusedRecord;
 use crate::app::App;
 use crate::directory::Gate;
 use crate::problem::{FieldProblem, Kind, Problem};
+use crate::seldom::Seldom;
+
+/// That a refusal was not logged.
+static NOT_LOGGED: Seldom = Seldom::new();
 
 /// Lets each source log so many refusals per second, so that a flood costs no more than that; the
 /// rest is counted.
@@ -125,7 +129,11 @@ impl Refusal {
                 match app.store().refuse(*record).await {
                     Ok(id) => problem = problem.about(id),
                     // The sender learns the same: it is turned away.
-                    Err(error) => tracing::warn!(%error, "a refused request was not logged"),
+                    Err(error) => {
+                        if let Some(left_out) = NOT_LOGGED.says() {
+                            tracing::warn!(%error, left_out, "a refused request was not logged");
+                        }
+                    }
                 }
             }
         }

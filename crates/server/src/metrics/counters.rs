@@ -47,7 +47,8 @@ impl Route {
         }
     }
 
-    const fn as_str(self) -> &'static str {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Send => "send",

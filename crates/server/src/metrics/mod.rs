@@ -6,6 +6,7 @@
 
 mod counters;
 mod gauges;
+mod spans;
 mod text;
 
 pub use counters::{Metrics, Route};
@@ -30,5 +31,6 @@ async fn metrics(State(app): State<App>) -> Response {
     let mut text = text::Text::default();
     app.directory().metrics().write(&mut text);
     gauges::write(&app, &mut text).await;
+    spans::write(&app, &mut text);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text.finish()).into_response()
 }

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::api::Api;
 use super::form::{Form, SameSite};
 use super::frame::{Page, bare};
-use crate::app::App;
+use crate::app::{App, Scheme};
 use crate::caller::Caller;
 use crate::directory::fill;
 
@@ -190,11 +190,12 @@ fn cookie(value: &str, seconds: i64, secure: bool) -> String {
     format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
 }
 
-/// Whether the browser speaks TLS with whatever stands before the gateway.
+/// Whether the browser speaks TLS, with the gateway or with whatever stands before it.
 fn is_secure(app: &App, headers: &HeaderMap) -> bool {
     let public = app.settings().public_url.as_deref();
     let forwarded = headers.get("x-forwarded-proto");
-    public.is_some_and(|url| url.starts_with("https://"))
+    app.settings().scheme == Scheme::Https
+        || public.is_some_and(|url| url.starts_with("https://"))
         || forwarded.is_some_and(|proto| proto == "https")
 }
 

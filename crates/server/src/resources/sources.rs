@@ -328,5 +328,6 @@ pub(crate) fn base_url(app: &App, headers: &HeaderMap) -> String {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    format!("http://{}", host.unwrap_or("localhost"))
+    let scheme = app.settings().scheme.as_str();
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
 }

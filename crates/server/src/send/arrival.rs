@@ -25,11 +25,13 @@ pub(super) async fn arrival(
     app: &App,
     caller: &Caller,
     input: SendInput,
+    trace: Vec<(String, String)>,
 ) -> Result<Arrival, Problem> {
     let snapshot = app.directory().snapshot();
     let resolved = resolve(app, &snapshot, caller, &input)?;
     let gone = resolved.gone;
-    let arrival = outbound(call(app, &snapshot, caller, input, resolved)?);
+    let call = call(app, &snapshot, caller, input, resolved)?;
+    let arrival = outbound(Call { trace, ..call });
     // A repetition of what was once accepted is answered like any other (S2), whatever has become
     // of its endpoint since.
     if gone && !is_repetition(app, &arrival).await? {
@@ -76,6 +78,7 @@ fn call(
         event_type: input.event_type,
         payload: Bytes::from(input.payload),
         extra_headers: input.headers,
+        trace: Vec::new(),
         warnings: dropped.into_iter().map(warning).collect(),
         delay: input.delay,
         payload_kept: input.payload_kept,

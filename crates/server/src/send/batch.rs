@@ -22,6 +22,7 @@ use crate::caller::Caller;
 use crate::ingest::Comparer;
 use crate::json::{ApiText, unreadable};
 use crate::problem::Problem;
+use crate::trace::{Arriving, kept_of_send};
 
 #[derive(Deserialize)]
 struct BatchInput<'a> {
@@ -47,6 +48,7 @@ pub(super) async fn send_batch(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
+    Arriving(span): Arriving,
     ApiText { text, share }: ApiText,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Send)?;
@@ -55,10 +57,11 @@ pub(super) async fn send_batch(
         return Err(Problem::malformed(detail));
     }
     let items = batch_items(&text)?;
+    let trace = kept_of_send(&headers, span.as_ref());
     let (mut arrivals, mut places) = (Vec::new(), Vec::new());
     for item in items {
         let arrival = match SendInput::read(item.get().as_bytes()) {
-            Ok(input) => arrival(&app, &caller, input).await,
+            Ok(input) => arrival(&app, &caller, input, trace.clone()).await,
             Err(problem) => Err(problem),
         };
         places.push(arrival.map(|arrival| {
@@ -71,6 +74,9 @@ pub(super) async fn send_batch(
         true => Vec::new(),
         false => app.store().admit(arrivals).await?,
     };
+    if let Some(span) = &span {
+        span.note(None, &admissions);
+    }
     for admission in &admissions {
         let metrics = app.directory().metrics();
         metrics.admitted(Direction::Outbound, admission);

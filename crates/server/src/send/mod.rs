@@ -20,6 +20,7 @@ use crate::edge::name_after;
 use crate::ingest::Comparer;
 use crate::json::ApiText;
 use crate::problem::Problem;
+use crate::trace::{Arriving, kept_of_send};
 use arrival::arrival;
 use input::SendInput;
 use result::{Sent, result_of};
@@ -36,14 +37,20 @@ async fn send(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
+    Arriving(span): Arriving,
     ApiText { text, share }: ApiText,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Send)?;
     let mut input = SendInput::read(&text)?;
     input.key = one_key(&headers, input.key)?;
-    let arrival = arrival(&app, &caller, input).await?;
+    let trace = kept_of_send(&headers, span.as_ref());
+    let arrival = arrival(&app, &caller, input, trace).await?;
     let sent = Sent::of(&arrival);
-    let admission = app.store().admit(vec![arrival]).await?.pop();
+    let mut admissions = app.store().admit(vec![arrival]).await?;
+    if let Some(span) = &span {
+        span.note(None, &admissions);
+    }
+    let admission = admissions.pop();
     let admission = admission.expect("a store answers each arrival with one admission");
     let id = admission.request_id;
     app.directory()

@@ -121,8 +121,9 @@ pub fn serve(data: &Data) -> Command {
 /// Gives a command the tests' key and none of the caller's settings.
 pub fn configure(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HOOKLATCH_") {
-            command.env_remove(name);
+        let name = name.to_string_lossy();
+        if name.starts_with("HOOKLATCH_") || name.starts_with("OTEL_") {
+            command.env_remove(&*name);
         }
     }
     command.env("HOOKLATCH_API_KEY", API_KEY);
@@ -147,7 +148,7 @@ async fn keep_log(stderr: impl AsyncRead + Unpin, log: Log, found: oneshot::Send
 
 fn listening_on(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listening")?;
-    let (_, address) = rest.split_once("http://")?;
+    let (_, address) = rest.split_once("://")?;
     address.split_whitespace().next()?.parse().ok()
 }
 
