@@ -1,8 +1,9 @@
 //! The project's own commands, in Rust so that a toolchain is all that they need:
 //! `cargo xtask test`, `cargo xtask tidy`, `cargo xtask services`, `cargo xtask providers`,
-//! `cargo xtask screenshots` and `cargo xtask bench`.
+//! `cargo xtask screenshots`, `cargo xtask dist` and `cargo xtask bench`.
 
 mod bench;
+mod dist;
 mod packages;
 mod providers;
 mod screenshots;
@@ -39,6 +40,10 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the archive for people who do not build it themselves, in target/dist.
+    ///
+    /// Example: `cargo xtask dist`
+    Dist(dist::Arguments),
     /// Run a command beside the servers that the tests talk to.
     ///
     /// Example: `cargo xtask services -- cargo nextest run -p hooklatch-store-postgres`
@@ -73,6 +78,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench { arguments } => bench::run(&arguments),
+        Command::Dist(arguments) => dist::run(&arguments),
         Command::Services { command } => services::run(&command),
         Command::Providers => providers::run(),
         Command::Screenshots => screenshots::run(),
