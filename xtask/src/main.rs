@@ -52,7 +52,7 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Write docs/providers.md from the table of presets.
+    /// Write docs/providers.md and a page for each provider from the table of presets.
     ///
     /// Example: `cargo xtask providers`
     Providers,

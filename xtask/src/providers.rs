@@ -1,6 +1,11 @@
-//! `cargo xtask providers`: writes docs/providers.md from the table of presets, so that the page
-//! says what the program does. `cargo xtask tidy` finds a page that is not the table's.
+//! `cargo xtask providers`: writes docs/providers.md and a page for each provider from the table of
+//! presets, so that they say what the program does. `cargo xtask tidy` finds a page that is not the
+//! table's.
 
+mod pages;
+mod setup;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -11,7 +16,9 @@ use hooklatch_core::verify::Encoding;
 
 use crate::{Failure, workspace};
 
-const PAGE: &str = "docs/providers.md";
+const DOCS: &str = "docs";
+const OVERVIEW: &str = "providers.md";
+const SUMMARY: &str = "SUMMARY.md";
 const DAY: i64 = 86_400;
 
 const HEAD: &str = "\
@@ -25,11 +32,12 @@ A source that names a provider needs nothing but the secret:
 {\"name\": \"payments\", \"provider\": \"stripe\", \"verifier\": {\"secret\": \"whsec_…\"}}
 ```
 
-Whatever the source says itself counts before the preset. Each cell was read in the provider's
-documentation (**docs**) or in code that has to agree with it, a library or a public integration
-(**code**); what could not be checked is left to the general default and says so (**open**). For
-each provider a request that was signed by its library, or accepted by it, is a test
-(`crates/core/src/provider/samples`).
+Whatever the source says itself counts before the preset. Each provider has a page, which says how
+to set it up, what the preset knows, for how long a key is kept, and what to watch out for. Each cell
+of its table was read in the provider's documentation (**docs**) or in code that has to agree with
+it, a library or a public integration (**code**); what could not be checked is left to the general
+default and says so (**open**). For each provider a request that was signed by its library, or
+accepted by it, is a test (`crates/core/src/provider/samples`).
 
 A key that is *not signed* (K8) lies outside of what the signature covers: whoever gets hold of one
 signed request can send it again under another key. `\"bind_body\": true` makes the body a part of
@@ -41,18 +49,61 @@ Handshakes are answered each time they come, and are no events: nothing is recor
 AWS SNS and PayPal sign with certificates that have to be fetched, and have no preset yet.
 ";
 
-/// Writes the page.
+/// Writes the pages, and their lines in the book's summary.
 pub fn run() -> Result<ExitCode, Failure> {
-    let root = workspace::read()?.root;
-    fs::write(root.join(PAGE), page())?;
-    println!("{PAGE}: {} providers", presets().len());
+    let docs = workspace::read()?.root.join(DOCS);
+    let pages = every_page();
+    for path in existing(&docs) {
+        if !pages.contains_key(&path) {
+            fs::remove_file(docs.join(path))?;
+        }
+    }
+    fs::create_dir_all(docs.join(pages::DIRECTORY))?;
+    for (path, text) in pages {
+        fs::write(docs.join(path), text)?;
+    }
+    let summary = fs::read_to_string(docs.join(SUMMARY))?;
+    fs::write(docs.join(SUMMARY), pages::summary(&summary))?;
+    println!("{DOCS}/{OVERVIEW}: {} providers", presets().len());
     Ok(ExitCode::SUCCESS)
 }
 
-/// A page that is not what the table says.
-pub fn check(root: &Path) -> Option<String> {
-    let current = fs::read_to_string(root.join(PAGE)).is_ok_and(|text| text == page());
-    (!current).then(|| format!("{PAGE}: is not the table's; run cargo xtask providers"))
+/// Pages that are not what the table says.
+pub fn check(root: &Path) -> Vec<String> {
+    let docs = root.join(DOCS);
+    let read = |path: &str| fs::read_to_string(docs.join(path)).unwrap_or_default();
+    let pages = every_page();
+    let stale = pages.iter().filter(|(path, text)| read(path) != **text);
+    let mut wrong: Vec<_> = stale.map(|(path, _)| path.clone()).collect();
+    wrong.extend(
+        existing(&docs)
+            .into_iter()
+            .filter(|path| !pages.contains_key(path)),
+    );
+    let summary = read(SUMMARY);
+    if pages::summary(&summary) != summary {
+        wrong.push(SUMMARY.to_owned());
+    }
+    let say = |path| format!("{DOCS}/{path}: is not the table's; run cargo xtask providers");
+    wrong.into_iter().map(say).collect()
+}
+
+/// Each page by its path below `docs`.
+fn every_page() -> BTreeMap<String, String> {
+    let own = presets()
+        .iter()
+        .map(|preset| (pages::path(preset), pages::page(preset)));
+    own.chain([(OVERVIEW.to_owned(), page())]).collect()
+}
+
+/// The pages of providers that lie there.
+fn existing(docs: &Path) -> Vec<String> {
+    let entries = fs::read_dir(docs.join(pages::DIRECTORY));
+    let names = entries.into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .map(|name| format!("{}/{name}", pages::DIRECTORY))
+        .collect()
 }
 
 fn page() -> String {
@@ -61,17 +112,14 @@ fn page() -> String {
     for preset in presets() {
         line(&mut text, &overview(preset));
     }
-    for preset in presets() {
-        section(&mut text, preset);
-    }
     text
 }
 
 fn overview(preset: &Preset) -> String {
     format!(
-        "| [{}](#{}) | `{}` | {} | {} | {} |",
+        "| [{}]({}) | `{}` | {} | {} | {} |",
         preset.display_name,
-        anchor(preset.display_name),
+        pages::path(preset),
         preset.id,
         key(preset),
         signed(preset),
@@ -80,10 +128,6 @@ fn overview(preset: &Preset) -> String {
 }
 
 fn section(text: &mut String, preset: &Preset) {
-    line(text, &format!("\n## {}\n", preset.display_name));
-    if !preset.notes.is_empty() {
-        line(text, &format!("{}\n", preset.notes));
-    }
     line(text, "| | | checked against |\n|---|---|---|");
     let checked = &preset.checked;
     row(text, "secret", preset.secret, None);
@@ -245,15 +289,6 @@ fn span(seconds: i64) -> String {
     format!("{seconds} s")
 }
 
-/// As GitHub names a heading.
-fn anchor(heading: &str) -> String {
-    let kept = heading.to_lowercase();
-    let kept = kept
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
-    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
 fn codes(texts: &[&str], between: &str) -> String {
     let texts: Vec<String> = texts.iter().map(|text| code(text)).collect();
     texts.join(between)
@@ -272,24 +307,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_provider_is_on_the_page() {
-        let page = page();
+    fn every_provider_has_a_page_and_is_on_the_overview() {
+        let pages = every_page();
         for preset in presets() {
-            let link = format!("(#{})", anchor(preset.display_name));
-            assert!(page.contains(&link), "{link}");
-            assert!(page.contains(&format!("\n## {}\n", preset.display_name)));
+            let path = pages::path(preset);
+            assert!(pages[OVERVIEW].contains(&format!("({path})")), "{path}");
+            let title = format!("# {}\n", preset.display_name);
+            assert!(pages[&path].starts_with(&title), "{path}");
         }
+        assert_eq!(pages.len(), presets().len() + 1);
     }
 
     #[test]
-    fn spans_and_anchors_are_readable() {
+    fn spans_are_readable() {
         assert_eq!(span(3 * DAY), "3 d");
         assert_eq!(span(5_400), "90 min");
         assert_eq!(span(99_305), "99305 s");
-        assert_eq!(
-            anchor("Meta (Facebook, WhatsApp)"),
-            "meta-facebook-whatsapp"
-        );
     }
 
     #[test]

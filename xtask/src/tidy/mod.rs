@@ -1,7 +1,9 @@
 //! `cargo xtask tidy`: what the compiler does not check, and a reader relies on. Edges between
 //! crates are those of ARCHITECTURE.md, files are short and say why they exist, every rule and
-//! invariant has a test that names it, and no test sleeps or is ignored.
+//! invariant has a test that names it, no test sleeps or is ignored, and the pages of the
+//! documentation lead to each other.
 
+mod book;
 mod edges;
 mod rules;
 mod sources;
@@ -37,6 +39,9 @@ pub fn check(workspace: &Workspace) -> Result<Vec<Finding>, Failure> {
     findings.extend(providers::check(&workspace.root));
     let files = sources::text_files(&workspace.root)?;
     findings.extend(words::check(&files));
+    findings.extend(book::check(&files, &|path| {
+        workspace.root.join(path).exists()
+    }));
     let sources: Vec<_> = files.into_iter().filter_map(sources::Source::new).collect();
     for source in &sources {
         findings.extend(sources::check(source));

@@ -15,6 +15,7 @@ mod control;
 mod copy;
 mod database;
 mod deleted;
+mod documents;
 mod full_disk;
 mod kill;
 mod order;

@@ -1,4 +1,4 @@
-//! Compares what a command printed with what the README shows: fields, outcomes and counts are the
+//! Compares what a command printed with what the page shows: fields, outcomes and counts are the
 //! same; ids, tokens, times and whatever stands behind an ellipsis differ each time.
 
 use serde_json::Value;
@@ -25,9 +25,7 @@ pub fn difference(expected: &str, printed: &str) -> Option<String> {
     let expected: Value = match serde_json::from_str(&without_ellipses(expected_json)) {
         Ok(expected) => expected,
         Err(error) => {
-            return Some(format!(
-                "the README shows no JSON ({error}): {expected_json}"
-            ));
+            return Some(format!("the page shows no JSON ({error}): {expected_json}"));
         }
     };
     match serde_json::from_str(printed_json) {

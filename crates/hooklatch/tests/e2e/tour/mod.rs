@@ -1,10 +1,10 @@
-//! Runs the README's tour as it is printed, so that the README cannot lie.
+//! Runs the README's tour, and those of the guides, as they are printed, so that none can lie.
 //!
-//! The tour is every block that is marked `sh tour`, and every `console` block below a heading that
+//! A tour is every block that is marked `sh tour`, and every `console` block below a heading that
 //! says "tour". A line that starts with `$ ` is a command, up to where no backslash ends it; what
 //! follows is what it prints. All commands share their variables. Those that start a gateway are
 //! left out, for one is running: it takes the place of `localhost:8420`, with the key that the
-//! README gives it, and a receiver takes the place of `localhost:3000`.
+//! page gives it, and a receiver takes the place of `localhost:3000`.
 
 mod compare;
 mod script;
@@ -27,9 +27,12 @@ use script::{Step, api_key, steps};
 
 on_each_store! {
     the_tour_of_the_readme_prints_what_it_says
+    the_first_steps_print_what_they_say
+    the_guide_to_sending_prints_what_it_says
+    the_guide_to_moving_here_prints_what_it_says
 }
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// What the commands so far have left behind in the shell.
 #[derive(Clone, Default)]
@@ -39,20 +42,39 @@ struct Shell {
 }
 
 async fn the_tour_of_the_readme_prints_what_it_says(on: Backend) {
-    let readme = fs::read_to_string(README).unwrap();
+    take_tour("README.md", on).await;
+}
+
+async fn the_first_steps_print_what_they_say(on: Backend) {
+    take_tour("docs/first-steps.md", on).await;
+}
+
+async fn the_guide_to_sending_prints_what_it_says(on: Backend) {
+    take_tour("docs/sending.md", on).await;
+}
+
+async fn the_guide_to_moving_here_prints_what_it_says(on: Backend) {
+    take_tour("docs/migrating.md", on).await;
+}
+
+/// Takes every step that a page shows, on a gateway of its own.
+async fn take_tour(page: &str, on: Backend) {
+    let text = fs::read_to_string(Path::new(REPOSITORY).join(page)).unwrap();
     let directory = TempDir::new().unwrap();
     let receiver = Receiver::obliging().await;
-    let key = api_key(&readme).unwrap_or(API_KEY);
+    let key = api_key(&text).unwrap_or(API_KEY);
     let data = Data::new(on).await;
     let mut command = serve(&data);
     command.arg("--dev").env("HOOKLATCH_API_KEY", key);
     let gateway = Gateway::start_with(command).await;
 
-    let steps = steps(&readme);
-    assert!(!steps.is_empty(), "the README has no tour");
+    let steps = steps(&text);
+    assert!(!steps.is_empty(), "{page} has no tour");
     let key = ("HOOKLATCH_API_KEY".to_owned(), key.to_owned());
+    let server = format!("http://{}", gateway.address);
+    let server = ("HOOKLATCH_SERVER".to_owned(), server);
     let mut shell = Shell {
-        variables: BTreeMap::from([key]),
+        variables: BTreeMap::from([key, server]),
         functions: String::new(),
     };
     for step in steps {

@@ -1,4 +1,4 @@
-//! Finds the commands of the tour, and what the README says that they print.
+//! Finds the commands of a tour, and what its page says that they print.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 pub struct Step {
     /// The command, as a shell reads it.
     pub command: String,
-    /// What the README shows below it.
+    /// What the page shows below it.
     pub expected: String,
 }
 
@@ -45,9 +45,9 @@ impl Step {
     }
 }
 
-/// The key that the README starts its gateway with.
-pub fn api_key(readme: &str) -> Option<&str> {
-    let rest = readme.split("HOOKLATCH_API_KEY=").nth(1)?;
+/// The key that a page starts its gateway with.
+pub fn api_key(page: &str) -> Option<&str> {
+    let rest = page.split("HOOKLATCH_API_KEY=").nth(1)?;
     let rest = rest.trim_start_matches(['"', '\'']);
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
@@ -55,18 +55,16 @@ pub fn api_key(readme: &str) -> Option<&str> {
 }
 
 /// Every step of the tour, in order.
-pub fn steps(readme: &str) -> Vec<Step> {
-    let steps = blocks(readme)
-        .into_iter()
-        .flat_map(|block| steps_of(&block));
+pub fn steps(page: &str) -> Vec<Step> {
+    let steps = blocks(page).into_iter().flat_map(|block| steps_of(&block));
     steps.filter(|step| !step.starts_a_gateway()).collect()
 }
 
 /// The lines of each block that belongs to the tour.
-fn blocks(readme: &str) -> Vec<Vec<&str>> {
+fn blocks(page: &str) -> Vec<Vec<&str>> {
     let mut blocks = Vec::new();
     let mut heading = String::new();
-    let mut lines = readme.lines();
+    let mut lines = page.lines();
     while let Some(line) = lines.next() {
         if let Some(info) = line.strip_prefix("```") {
             let block = lines.by_ref().take_while(|line| *line != "```").collect();
