@@ -83,6 +83,7 @@ Each job and each reply is JSON behind its length, four bytes, big-endian.";
 const SERVE_EXAMPLE: &str = "\
 Example:
   hooklatch serve --data-dir /var/lib/hooklatch --listen 127.0.0.1:8420
+  hooklatch serve --in-memory --dev      for tests: nothing is written, nothing is left
 
 Every option is also a key of the configuration file, with underscores: data_dir = \"/var/lib/…\".
 A flag goes before its environment variable, and that before the file.
@@ -92,11 +93,12 @@ Two secrets are no flags, because a command line can be read by everybody on the
                             without it the first start makes one and prints it once
   HOOKLATCH_ENCRYPTION_KEY  32 bytes in base64 that seal stored secrets (file: encryption_key);
                             without it a key file is made in the data directory; with a database
-                            it is required, and the same on every node
+                            it is required, and the same on every node; in memory, each start
+                            makes its own
 A database URL with a password is better given by its variable or by a file than by its flag.
 
 Ctrl-C or SIGTERM ends it gracefully; a second one ends it at once. Nothing that was answered is
-lost either way.";
+lost either way, but with --in-memory, where all of it is.";
 
 /// Options of `hooklatch serve`. What is left out is looked for in the file.
 #[derive(Debug, Clone, Default, Args)]
@@ -113,6 +115,18 @@ pub(crate) struct ServeArgs {
     /// Where everything is stored [default: ./hooklatch-data]
     #[arg(long, value_name = "DIR", env = "HOOKLATCH_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+
+    /// Keep everything in memory, for tests and CI: all of it is lost when the process ends
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "HOOKLATCH_IN_MEMORY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+    )]
+    pub in_memory: Option<bool>,
 
     #[command(flatten)]
     pub database: DatabaseArgs,

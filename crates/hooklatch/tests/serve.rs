@@ -31,14 +31,29 @@ fn command(data: &Path) -> Command {
 }
 
 fn command_on(data: &Path, listen: &str) -> Command {
+    let mut command = serve();
+    command.arg("--data-dir").arg(data);
+    command.args(["--listen", listen]);
+    command
+}
+
+/// `hooklatch serve` with nothing of the caller's settings.
+fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hooklatch"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HOOKLATCH_") {
             command.env_remove(name);
         }
     }
-    command.arg("serve").arg("--data-dir").arg(data);
-    command.args(["--listen", listen]);
+    command.arg("serve");
+    command
+}
+
+/// The same in memory, in a directory where nothing may be left.
+fn in_memory(beside: &Path) -> Command {
+    let mut command = serve();
+    command.args(["--in-memory", "--listen", "127.0.0.1:0"]);
+    command.current_dir(beside);
     command
 }
 
@@ -235,10 +250,10 @@ fn a_lost_key_file_is_not_replaced() {
 }
 
 /// A gateway in the middle of an attempt, and the receiver's end of it.
-fn in_the_middle_of_an_attempt(data: &Path) -> (Serving, TcpStream) {
+fn in_the_middle_of_an_attempt(mut command: Command) -> (Serving, TcpStream) {
     let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", receiver.local_addr().unwrap());
-    let serving = Serving::start(command(data).arg("--dev").env("HOOKLATCH_API_KEY", KEY));
+    let serving = Serving::start(command.arg("--dev").env("HOOKLATCH_API_KEY", KEY));
     let body = format!(r#"{{"url": "{url}", "payload": {{}}}}"#);
     let answer = serving.call("POST", "/v1/webhooks/send", KEY, &body);
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
@@ -249,7 +264,7 @@ fn in_the_middle_of_an_attempt(data: &Path) -> (Serving, TcpStream) {
 #[test]
 fn a_graceful_end_waits_for_the_attempt_under_way() {
     let dir = TempDir::new().unwrap();
-    let (mut serving, mut attempt) = in_the_middle_of_an_attempt(dir.path());
+    let (mut serving, mut attempt) = in_the_middle_of_an_attempt(command(dir.path()));
     serving.signal("-TERM");
     read_until(&mut serving.stderr, "stopping");
     attempt
@@ -264,7 +279,7 @@ fn a_graceful_end_waits_for_the_attempt_under_way() {
 fn a_second_signal_ends_at_once() {
     let dir = TempDir::new().unwrap();
     // The receiver never answers: without the second signal this would take half a minute.
-    let (mut serving, _attempt) = in_the_middle_of_an_attempt(dir.path());
+    let (mut serving, _attempt) = in_the_middle_of_an_attempt(command(dir.path()));
     serving.signal("-TERM");
     read_until(&mut serving.stderr, "stopping");
     let (code, rest) = serving.end("-TERM");
@@ -281,4 +296,58 @@ fn a_misspelt_variable_is_pointed_out() {
         banner.contains("HOOKLATCH_DATADIR means nothing"),
         "{banner}"
     );
+}
+
+#[test]
+fn in_memory_everything_works_nothing_is_written_and_nothing_is_left() {
+    let dir = TempDir::new().unwrap();
+    let first = Serving::start(&mut in_memory(dir.path()));
+    let banner = first.banner.concat();
+    assert_eq!(first.said("data"), Some("memory"), "{banner}");
+    assert!(banner.contains("lost when this process ends"), "{banner}");
+    let key = first.said("API key").expect("it has a new key").to_owned();
+    assert!(first.get("/v1/sources", &key).starts_with("HTTP/1.1 200 "));
+    let ready = first.get("/readyz", "");
+    assert!(ready.contains(r#""store":"memory""#), "{ready}");
+    let (code, rest) = first.end("-TERM");
+    assert_eq!(code, Some(0), "{rest}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+    let mut next = in_memory(dir.path());
+    let next = Serving::start(next.env("HOOKLATCH_API_KEY", KEY));
+    assert!(next.get("/v1/sources", &key).starts_with("HTTP/1.1 401 "));
+    assert!(next.get("/v1/sources", KEY).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn in_memory_and_somewhere_else_is_refused_and_says_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let url = "postgres://me@127.0.0.1:1/x";
+    let elsewhere: [(&str, &str); 3] = [
+        ("HOOKLATCH_DATA_DIR", "elsewhere"),
+        ("HOOKLATCH_DATABASE_URL", url),
+        ("HOOKLATCH_DATABASE_URL_FILE", "url"),
+    ];
+    for (name, value) in elsewhere {
+        let (code, text) = refused(in_memory(dir.path()).env(name, value));
+        assert_eq!(code, Some(2), "{name}: {text}");
+        assert!(text.contains("choose one of them"), "{name}: {text}");
+    }
+    let mut by_environment = serve();
+    by_environment.env("HOOKLATCH_IN_MEMORY", "yes");
+    by_environment.args(["--data-dir", "elsewhere"]);
+    let (code, text) = refused(&mut by_environment);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("in_memory, data_dir"), "{text}");
+}
+
+#[test]
+fn in_memory_a_second_signal_says_that_everything_is_lost() {
+    let dir = TempDir::new().unwrap();
+    let (mut serving, _attempt) = in_the_middle_of_an_attempt(in_memory(dir.path()));
+    serving.signal("-TERM");
+    read_until(&mut serving.stderr, "stopping");
+    let (code, rest) = serving.end("-TERM");
+    assert_eq!(code, Some(1), "{rest}");
+    assert!(rest.contains("in memory, and is lost"), "{rest}");
 }

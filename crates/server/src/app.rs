@@ -20,6 +20,28 @@ use crate::ingest::{RefusalLog, SourceShares};
 use crate::metrics::Known;
 use crate::stream::Feed;
 
+/// Where the store keeps what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// In the memory of this process, for as long as it lives.
+    Memory,
+    /// In a file of this machine.
+    File,
+    /// In a database that nodes share.
+    Database,
+}
+
+impl Kept {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::File => "file",
+            Self::Database => "database",
+        }
+    }
+}
+
 /// How the HTTP surface behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -48,6 +70,8 @@ pub struct Settings {
     pub ready_timeout: Duration,
     /// What takes the spans of arrivals; none where no traces are recorded.
     pub tracer: Option<Arc<Tracer>>,
+    /// Where the store keeps what it is given.
+    pub kept: Kept,
 }
 
 /// How clients speak to the gateway's own port.
@@ -87,6 +111,7 @@ impl Default for Settings {
             refusals_per_second: 100,
             ready_timeout: Duration::from_secs(2),
             tracer: None,
+            kept: Kept::Memory,
         }
     }
 }

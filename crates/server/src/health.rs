@@ -19,8 +19,11 @@ async fn healthz() -> Json<Value> {
 }
 
 async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    match tokio::time::timeout(app.settings().ready_timeout, app.store().ready()).await {
-        Ok(Ok(())) => Ok(Json(json!({"status": "ready"}))),
+    let settings = app.settings();
+    match tokio::time::timeout(settings.ready_timeout, app.store().ready()).await {
+        Ok(Ok(())) => Ok(Json(
+            json!({"status": "ready", "store": settings.kept.as_str()}),
+        )),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Problem::unavailable("the store does not answer in time")),
     }

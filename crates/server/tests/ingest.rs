@@ -572,7 +572,8 @@ async fn an_unknown_token_is_not_found_and_a_paused_source_asks_to_wait() {
 async fn the_store_says_when_it_is_ready() {
     let gateway = Gateway::start().await;
     gateway.call("GET", "/healthz", &[], "").await.expect(200);
-    gateway.call("GET", "/readyz", &[], "").await.expect(200);
+    let ready = gateway.call("GET", "/readyz", &[], "").await.expect(200);
+    assert_eq!(ready["store"], "memory", "{ready}");
     gateway.store.close().await.unwrap();
     gateway.call("GET", "/healthz", &[], "").await.expect(200);
     gateway.call("GET", "/readyz", &[], "").await.expect(503);

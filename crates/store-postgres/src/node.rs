@@ -202,6 +202,7 @@ async fn last_number(client: &Client) -> Result<i64, Fault> {
                    (SELECT MAX(token) FROM hooklatch.deliveries_live WHERE status = 1), \
                    (SELECT MAX(id) FROM hooklatch.refused), \
                    (SELECT MAX(id) FROM hooklatch.audit), \
+                   (SELECT MAX(id) FROM hooklatch.replays), \
                    (SELECT MAX(number) FROM hooklatch.config), 0)";
     Ok(client.query_one(sql, &[]).await?.get(0))
 }

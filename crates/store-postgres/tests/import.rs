@@ -9,7 +9,7 @@
 use hooklatch_core::claim::Scope;
 use hooklatch_core::ids::{SourceId, first_number_at};
 use hooklatch_core::time::{Millis, Timestamp};
-use hooklatch_store::transfer::{Chunk, Column, Cursor, Kind, Row, Table, Tally, Value};
+use hooklatch_store::transfer::{Chunk, Column, Cursor, Kind, MARKS, Row, Table, Tally, Value};
 use hooklatch_store_postgres::{
     DatabaseUrl, Import, ImportError, OpenError, Options, PostgresStore, Standing,
 };
@@ -74,7 +74,9 @@ fn rows(table: Table) -> Vec<Row> {
             .map(|(at, column)| value(table, column, at, n))
             .collect()
     };
-    (0..ROWS).map(row).collect()
+    // Of marks there are so many.
+    let many = if table == Table::Marks { 3 } else { ROWS };
+    (0..many).map(row).collect()
 }
 
 fn value(table: Table, column: &Column, at: usize, n: i64) -> Value {
@@ -85,6 +87,10 @@ fn value(table: Table, column: &Column, at: usize, n: i64) -> Value {
         }
         (Table::Claims, "parts") => return Value::Text(r#"["a","b"]"#.to_owned()),
         (Table::Claims, "kind") => return Value::Integer(n % 2),
+        (Table::Marks, "name") => {
+            let mark = MARKS[usize::try_from(n).unwrap()];
+            return Value::Text(mark.to_owned());
+        }
         (Table::Deliveries, "status") => return Value::Integer(n % 6),
         (Table::Messages | Table::Requests, "checksum") if n % 2 == 0 => return Value::Null,
         (Table::Messages, "tenant") if n % 3 == 0 => return Value::Null,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::StoreError;
-use hooklatch_store::transfer::{Chunk, Cursor, Row, Table, Value};
+use hooklatch_store::transfer::{Chunk, Cursor, MARKS, Row, Table, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 
@@ -36,10 +36,13 @@ impl Export {
     /// Where there is no data, a process has the directory, or it cannot be read.
     pub fn open(dir: &Path, now: Timestamp) -> Result<Self, OpenError> {
         let (db, lock) = open::open_unserved(dir, now)?;
-        let generations = generations(&db).map_err(|fault| OpenError::Unreadable {
+        let unreadable = |fault: Fault| OpenError::Unreadable {
             path: dir.to_owned(),
             source: Box::new(fault),
-        })?;
+        };
+        let generations = generations(&db).map_err(unreadable)?;
+        let numbered = db.execute_batch(NUMBERED);
+        numbered.map_err(|error| unreadable(error.into()))?;
         Ok(Self {
             db,
             _lock: lock,
@@ -136,11 +139,6 @@ impl Export {
 
     /// Where the rows of a table lie.
     fn sources(&self, table: Table) -> Vec<Source> {
-        let by_id = |from: &str, id: &'static str| Source {
-            from: format!("FROM {from}"),
-            sorted: [id, "0"],
-            first: None,
-        };
         match table {
             Table::Config => vec![Source {
                 from: "FROM config WHERE (kind, number) > (?1, ?2) AND ?3 IS NOT NULL".into(),
@@ -158,37 +156,68 @@ impl Export {
                 first: None,
             }],
             Table::Audit | Table::Messages | Table::Deliveries | Table::Attempts => {
-                let name = table.name();
-                vec![by_id(&format!("{name} {AFTER_ID}"), "id")]
+                vec![by(table.name(), "id")]
             }
-            Table::Payloads => vec![by_id(
-                &format!(
-                    "payloads {AFTER_ID} AND NOT EXISTS (SELECT 1 FROM requests refused \
-                     WHERE refused.id = payloads.id AND refused.outcome = 3)"
-                ),
-                "id",
+            Table::Payloads => vec![by("payloads", "id").and(
+                "NOT EXISTS (SELECT 1 FROM requests refused \
+                 WHERE refused.id = payloads.id AND refused.outcome = 3)",
             )],
-            Table::Requests => vec![by_id(
-                &format!("requests {AFTER_ID} AND outcome <> 3"),
-                "id",
-            )],
-            Table::Refused => vec![by_id(
-                &format!("requests JOIN payloads USING (id) {AFTER_ID} AND outcome = 3"),
-                "id",
-            )],
-            Table::Transformed => vec![Source {
-                from: "FROM transformed WHERE delivery > ?1 AND ?2 IS NOT NULL AND ?3 IS NOT NULL"
-                    .into(),
-                sorted: ["delivery", "0"],
-                first: None,
-            }],
+            Table::Requests => vec![by("requests", "id").and("outcome <> 3")],
+            Table::Refused => {
+                vec![by("requests JOIN payloads USING (id)", "id").and("outcome = 3")]
+            }
             Table::Claims => self.generations.iter().map(|g| of_generation(*g)).collect(),
+            Table::Transformed | Table::Replayed => vec![by(table.name(), "delivery")],
+            Table::AuditDetails | Table::ReceiverClaims | Table::Replays | Table::StatsLate => {
+                vec![by(table.name(), "id")]
+            }
+            Table::KeyUsed => vec![by("key_used", "key")],
+            Table::StatsLast => vec![by("stats_last", "source")],
+            Table::LaneHealth => vec![by(WITH_HEALTH, "lane")],
+            Table::ReceiverSteps => vec![by(STEPS, "place")],
+            Table::ReplayItems => vec![by("temp.numbered_items", "rowid")],
+            Table::Stats => vec![by("temp.numbered_stats", "rowid")],
+            Table::Marks => vec![by(&marks(), "place")],
         }
     }
 }
 
-/// What comes after a cursor that is one number. Every statement takes the same three parameters.
-const AFTER_ID: &str = "WHERE id > ?1 AND ?2 IS NOT NULL AND ?3 IS NOT NULL";
+/// Numbers what has no number of its own and is larger than a cursor. It lies beside the file, is
+/// gone with the connection, and is the same each time, because the file is.
+const NUMBERED: &str = "
+CREATE TEMP TABLE numbered_items AS SELECT * FROM replay_items
+    ORDER BY replay, message, delivery;
+CREATE TEMP TABLE numbered_stats AS SELECT * FROM stats
+    ORDER BY project, level, at, kind, subject, outcome, why;
+";
+
+/// A bucket is full again after moments; how the lane fares is learnt more slowly.
+const WITH_HEALTH: &str = "(SELECT lane, health FROM lanes WHERE health IS NOT NULL)";
+
+/// Steps under the name by which others know the claim.
+const STEPS: &str = "(SELECT s.rowid AS place, c.project, c.hash, s.generation, s.name, s.result \
+                     FROM receiver_steps s JOIN receiver_claims c ON c.id = s.claim)";
+
+/// The marks; what was never marked is at its beginning.
+fn marks() -> String {
+    let mark = |(place, name)| {
+        format!(
+            "SELECT {place} AS place, '{name}' AS name, \
+             COALESCE((SELECT value FROM meta WHERE name = '{name}'), 0) AS value"
+        )
+    };
+    let marks: Vec<String> = MARKS.iter().enumerate().map(mark).collect();
+    format!("({})", marks.join(" UNION ALL "))
+}
+
+/// What is sorted by one number. Every statement takes the same three parameters.
+fn by(from: &str, number: &'static str) -> Source {
+    Source {
+        from: format!("FROM {from} WHERE {number} > ?1 AND ?2 IS NOT NULL AND ?3 IS NOT NULL"),
+        sorted: [number, "0"],
+        first: None,
+    }
+}
 
 /// One table of the file, or a part of one.
 struct Source {
@@ -201,6 +230,12 @@ struct Source {
 }
 
 impl Source {
+    /// Those of its rows that this holds of.
+    fn and(self, condition: &str) -> Self {
+        let from = format!("{} AND {condition}", self.from);
+        Self { from, ..self }
+    }
+
     /// From where to go on in it.
     fn after(&self, after: Cursor) -> Cursor {
         match self.first {

@@ -129,6 +129,7 @@ pub(crate) fn open_unserved(dir: &Path, now: Timestamp) -> Result<(Connection, F
         let db = schema::open_writer(&path)?;
         schema::prepare(&db)?;
         due::void_leases(&db, now)?;
+        replays::void_leases(&db)?;
         Ok(db)
     };
     let prepared = prepared();

@@ -73,6 +73,30 @@ pub enum Table {
     Transformed,
     /// Claims that protect their key.
     Claims,
+    /// How things were before and after they were changed, by the line of the audit log.
+    AuditDetails,
+    /// When API keys were last used.
+    KeyUsed,
+    /// How lanes fare: what their circuits and their time of failing rest on.
+    LaneHealth,
+    /// The claims of receivers.
+    ReceiverClaims,
+    /// The steps that receivers have kept under their claims.
+    ReceiverSteps,
+    /// Replays, and how far they have come.
+    Replays,
+    /// What replays have still to do.
+    ReplayItems,
+    /// By which replay a delivery was last sent again.
+    Replayed,
+    /// Sums of what is settled. They outlive the history that they were made from.
+    Stats,
+    /// What is still to be added to the sums.
+    StatsLate,
+    /// The last request of each source.
+    StatsLast,
+    /// How far counters and sums have come.
+    Marks,
 }
 
 const fn column(name: &'static str, kind: Kind) -> Column {
@@ -87,7 +111,7 @@ macro_rules! columns {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 24] = [
         Self::Config,
         Self::Audit,
         Self::Payloads,
@@ -100,6 +124,18 @@ impl Table {
         Self::PayloadEnds,
         Self::Transformed,
         Self::Claims,
+        Self::AuditDetails,
+        Self::KeyUsed,
+        Self::LaneHealth,
+        Self::ReceiverClaims,
+        Self::ReceiverSteps,
+        Self::Replays,
+        Self::ReplayItems,
+        Self::Replayed,
+        Self::Stats,
+        Self::StatsLate,
+        Self::StatsLast,
+        Self::Marks,
     ];
 
     /// Its name.
@@ -117,10 +153,26 @@ impl Table {
             Self::PayloadEnds => "payload_ends",
             Self::Transformed => "transformed",
             Self::Claims => "claims",
+            Self::AuditDetails => "audit_details",
+            Self::KeyUsed => "key_used",
+            Self::LaneHealth => "lane_health",
+            Self::ReceiverClaims => "receiver_claims",
+            Self::ReceiverSteps => "receiver_steps",
+            Self::Replays => "replays",
+            Self::ReplayItems => "replay_items",
+            Self::Replayed => "replayed",
+            Self::Stats => "stats",
+            Self::StatsLate => "stats_late",
+            Self::StatsLast => "stats_last",
+            Self::Marks => "marks",
         }
     }
 
     /// What a row consists of.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one line for each column of each table"
+    )]
     pub const fn columns(self) -> &'static [Column] {
         match self {
             Self::Config => columns![
@@ -171,9 +223,47 @@ impl Table {
                 "project" Integer, "parts" Json, "message" Integer, "fingerprint" Bytes,
                 "first_seen" Integer, "expires" Integer,
             ],
+            Self::AuditDetails => columns!["id" Integer, "before" Json, "after" Json],
+            Self::KeyUsed => columns!["key" Integer, "at" Integer],
+            Self::LaneHealth => columns!["lane" Integer, "health" Json],
+            Self::ReceiverClaims => columns![
+                "project" Integer, "hash" Bytes, "scope" Text, "key" Text, "lease" Integer,
+                "retention" Integer, "state" Integer, "until" Integer, "token" Bytes,
+                "fence" Integer, "epoch" Integer, "generation" Integer, "origin" Integer,
+                "fingerprint" Bytes, "attempt" Integer, "error" Text, "provider" Text,
+                "event_type" Text, "received" Integer, "result" Bytes,
+            ],
+            Self::ReceiverSteps => columns![
+                "project" Integer, "hash" Bytes, "generation" Integer, "name" Text,
+                "result" Bytes,
+            ],
+            Self::Replays => columns![
+                "id" Integer, "project" Integer, "status" Integer, "digest" Text,
+                "request_key" Text, "head" Json, "progress" Json, "holder" Integer,
+                "held_until" Integer, "rest" Flag,
+            ],
+            Self::ReplayItems => columns![
+                "replay" Integer, "message" Integer, "delivery" Integer,
+            ],
+            Self::Replayed => columns!["delivery" Integer, "replay" Integer],
+            Self::Stats => columns![
+                "project" Integer, "level" Integer, "at" Integer, "kind" Integer,
+                "subject" Integer, "outcome" Integer, "why" Integer, "many" Integer,
+                "millis" Integer,
+            ],
+            Self::StatsLate => columns![
+                "attempt" Integer, "project" Integer, "endpoint" Integer, "outcome" Integer,
+                "trigger" Integer, "millis" Integer, "sign" Integer,
+            ],
+            Self::StatsLast => columns!["source" Integer, "project" Integer, "id" Integer],
+            Self::Marks => columns!["name" Text, "value" Integer],
         }
     }
 }
+
+/// The marks that are copied: the largest fence that a receiver's claim was given, and up to which
+/// numbers requests and attempts are summed.
+pub const MARKS: [&str; 3] = ["receiver_fence", "summed_arrivals", "summed_attempts"];
 
 /// One row, in the order of its table's columns.
 pub type Row = Vec<Value>;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use hooklatch_core::secret::Secret;
 
+use super::place::Place;
 use super::settings::{LogFormat, Settings};
 
 /// The banner. A key that this start has made is in it, and nowhere else.
@@ -60,12 +61,18 @@ fn scheme(settings: &Settings) -> &'static str {
 }
 
 /// What is dangerous about these settings.
-pub(crate) fn warning(settings: &Settings, address: SocketAddr) -> Option<&'static str> {
-    let open = settings.dev && !address.ip().is_loopback();
-    open.then_some(
-        "--dev on an address that others reach: whoever has an API key reaches every service of \
-         this machine",
-    )
+pub(crate) fn warnings(settings: &Settings, address: SocketAddr) -> Vec<&'static str> {
+    let mut warnings = Vec::new();
+    if settings.dev && !address.ip().is_loopback() {
+        warnings.push(
+            "--dev on an address that others reach: whoever has an API key reaches every service \
+             of this machine",
+        );
+    }
+    if matches!(settings.place, Place::Memory) {
+        warnings.push("everything is kept in memory, and is lost when this process ends");
+    }
+    warnings
 }
 
 #[cfg(test)]
@@ -113,8 +120,24 @@ mod tests {
             ("[::1]:1", true, false),
         ];
         for (listen, dev, warned) in cases {
-            let warning = warning(&settings(listen, dev), listen.parse().unwrap());
-            assert_eq!(warning.is_some(), warned, "{listen} {dev}");
+            let warnings = warnings(&settings(listen, dev), listen.parse().unwrap());
+            assert_eq!(!warnings.is_empty(), warned, "{listen} {dev}");
         }
+    }
+
+    #[test]
+    fn what_is_lost_at_the_end_is_warned_of() {
+        let arguments = ServeArgs {
+            in_memory: Some(true),
+            ..ServeArgs::default()
+        };
+        let settings = Settings::gather(arguments, |_| None).unwrap();
+        let address = "127.0.0.1:1".parse().unwrap();
+        let shown = text(&settings, address, None);
+        assert!(shown.contains("  data      memory\n"), "{shown}");
+        let [warning] = warnings(&settings, address)[..] else {
+            panic!("one is enough");
+        };
+        assert!(warning.contains("lost when this process ends"), "{warning}");
     }
 }

@@ -16,6 +16,7 @@ use crate::cli::DatabaseArgs;
 pub(crate) struct FileSettings {
     pub listen: Option<String>,
     pub data_dir: Option<PathBuf>,
+    pub in_memory: Option<bool>,
     pub database_url: Option<Secret>,
     pub database_url_file: Option<PathBuf>,
     pub dev: Option<bool>,
@@ -113,7 +114,7 @@ mod tests {
         let cases = [
             (
                 "listen = \"127.0.0.1:1\"\nlissten = 2\n",
-                ", line 2: unknown key `lissten`, expected one of `listen`, `data_dir`, `database_url`, ",
+                ", line 2: unknown key `lissten`, expected one of `listen`, `data_dir`, `in_memory`, ",
             ),
             (
                 "# ours\n\n[server]\nlisten = \"x\"\n",

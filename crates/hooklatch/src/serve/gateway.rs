@@ -16,7 +16,8 @@ use hooklatch_server::directory::Directory;
 use hooklatch_server::retention;
 use hooklatch_server::serve::{Limits, serve_as};
 use hooklatch_server::tls::Tls;
-use hooklatch_server::{App, Scheme, Settings as ServerSettings};
+use hooklatch_server::{App, Kept, Scheme, Settings as ServerSettings};
+use hooklatch_store::memory::MemoryStore;
 use hooklatch_store::{Store, SystemClock};
 use hooklatch_store_postgres::PostgresStore;
 use hooklatch_store_sqlite::SqliteStore;
@@ -195,6 +196,7 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
             let store = PostgresStore::open(url, options).await;
             Ok(store.map_err(cannot_start)?)
         }
+        Place::Memory => Ok(MemoryStore::new()),
     }
 }
 
@@ -220,6 +222,8 @@ async fn sealing_key(settings: &Settings, store: &dyn Store) -> Result<SealingKe
             keyfile::load_or_make(path, stored, rand::random()).map_err(cannot_start)
         }
         Place::Database(_) => unreachable!("without a key such settings are refused"),
+        // It has to open nothing that was sealed before.
+        Place::Memory => Ok(SealingKey::from_bytes(rand::random())),
     }
 }
 
@@ -311,6 +315,11 @@ fn server_settings(
         tracer,
         reach,
         api_rate: settings.api_rate,
+        kept: match settings.place {
+            Place::Directory(_) => Kept::File,
+            Place::Database(_) => Kept::Database,
+            Place::Memory => Kept::Memory,
+        },
         ..ServerSettings::default()
     }
 }

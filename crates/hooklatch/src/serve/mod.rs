@@ -15,6 +15,7 @@ use crate::cli::{Cli, ServeArgs};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use gateway::Gateway;
+use place::Place;
 use settings::Settings;
 
 /// Runs the gateway until it is told to end.
@@ -35,7 +36,7 @@ pub(crate) async fn run(arguments: Box<ServeArgs>) -> Result<(), Failure> {
     };
     let address = gateway.address();
     eprint!("{}", banner::text(&settings, address, gateway.first_key()));
-    if let Some(warning) = banner::warning(&settings, address) {
+    for warning in banner::warnings(&settings, address) {
         tracing::warn!("{warning}");
     }
     tracing::info!(%address, data = %settings.place, "the gateway is up");
@@ -51,10 +52,18 @@ pub(crate) async fn run(arguments: Box<ServeArgs>) -> Result<(), Failure> {
     };
     tokio::select! {
         stopped = gateway.stop(settings.drain) => stopped.and(by_itself),
-        _ = signals.next() => Err(Failure::Failed(
+        _ = signals.next() => Err(Failure::Failed(at_once(&settings.place).into())),
+    }
+}
+
+/// What an end without waiting means.
+const fn at_once(place: &Place) -> &'static str {
+    match place {
+        Place::Directory(_) | Place::Database(_) => {
             "ended at once; what was answered is stored, what was under way is recovered at the \
-             next start".into(),
-        )),
+             next start"
+        }
+        Place::Memory => "ended at once; everything was in memory, and is lost",
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where a gateway keeps its data: in a directory of its own, or in a database that nodes share.
+//! Where a gateway keeps its data: in a directory of its own, in a database that nodes share, or in
+//! memory, for as long as its process lives.
 //!
 //! A database's URL may hold a password, so it is a secret until it is parsed, and shows no more
 //! than host, port and database afterwards.
@@ -19,6 +20,8 @@ pub(crate) enum Place {
     Directory(PathBuf),
     /// Any number of nodes share it.
     Database(Box<DatabaseUrl>),
+    /// It ends with the process.
+    Memory,
 }
 
 impl fmt::Display for Place {
@@ -26,6 +29,7 @@ impl fmt::Display for Place {
         match self {
             Self::Directory(path) => path.display().fmt(f),
             Self::Database(url) => url.fmt(f),
+            Self::Memory => f.write_str("memory"),
         }
     }
 }
@@ -33,6 +37,7 @@ impl fmt::Display for Place {
 /// What one source of settings, the arguments or the file, says of the place.
 #[derive(Debug, Default)]
 pub(crate) struct Wish {
+    in_memory: bool,
     data_dir: Option<PathBuf>,
     database_url: Option<Secret>,
     database_url_file: Option<PathBuf>,
@@ -42,8 +47,8 @@ pub(crate) struct Wish {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaceError {
     #[error(
-        "data_dir, database_url and database_url_file each say where the data is: choose one of \
-         them"
+        "in_memory, data_dir, database_url and database_url_file each say where the data is: choose \
+         one of them"
     )]
     Several,
     #[error("the file {} that holds the database URL cannot be read: {source}", path.display())]
@@ -57,20 +62,29 @@ impl Wish {
     pub fn of_arguments(data_dir: Option<PathBuf>, database: DatabaseArgs) -> Self {
         let given = |url: &Secret| !url.expose().trim().is_empty();
         Self {
+            in_memory: false,
             data_dir,
             database_url: database.database_url.filter(given),
             database_url_file: database.database_url_file,
         }
     }
 
+    /// The same, and whether they ask for memory.
+    #[must_use]
+    pub fn in_memory(self, in_memory: bool) -> Self {
+        Self { in_memory, ..self }
+    }
+
     /// The place, if it names one.
-    pub fn place(self) -> Result<Option<Place>, PlaceError> {
-        match &self.data_dir {
-            Some(_) if self.database_url.is_some() || self.database_url_file.is_some() => {
+    pub fn place(mut self) -> Result<Option<Place>, PlaceError> {
+        let database = self.database_url.is_some() || self.database_url_file.is_some();
+        match (self.in_memory, self.data_dir.take(), database) {
+            (false, None, _) => Ok(self.database()?.map(Box::new).map(Place::Database)),
+            (false, Some(path), false) => Ok(Some(Place::Directory(path))),
+            (true, None, false) => Ok(Some(Place::Memory)),
+            (true, Some(_), _) | (true, None, true) | (false, Some(_), true) => {
                 Err(PlaceError::Several)
             }
-            Some(path) => Ok(Some(Place::Directory(path.clone()))),
-            None => Ok(self.database()?.map(Box::new).map(Place::Database)),
         }
     }
 
@@ -118,6 +132,8 @@ mod tests {
         let file = dir.path().join("url");
         std::fs::write(&file, format!("{URL}\n")).unwrap();
         assert_eq!(shown(wish(None, None, Some(file))).as_deref(), database);
+        let in_memory = wish(None, None, None).in_memory(true);
+        assert_eq!(shown(in_memory).as_deref(), Some("memory"));
     }
 
     #[test]
@@ -126,9 +142,13 @@ mod tests {
             wish(Some("d"), Some(URL), None),
             wish(Some("d"), None, Some("f".into())),
             wish(None, Some(URL), Some("f".into())),
+            wish(Some("d"), None, None).in_memory(true),
+            wish(None, Some(URL), None).in_memory(true),
+            wish(None, None, Some("f".into())).in_memory(true),
         ] {
             let error = wish.place().unwrap_err();
             assert!(matches!(error, PlaceError::Several), "{error}");
+            assert!(error.to_string().contains("choose one of them"), "{error}");
         }
     }
 

@@ -34,6 +34,10 @@ const DRAIN: Duration = Duration::from_secs(30);
 const HISTORY_DAYS_MAX: u32 = 3_650;
 /// Between two looks for what has been kept for long enough.
 const RETENTION_INTERVAL_SECONDS: u64 = 60;
+/// For how long history is kept in memory, unless something else is said.
+const MEMORY_HISTORY_DAYS: u32 = 1;
+/// Bytes of bodies that a project may keep in memory, unless it says otherwise.
+const MEMORY_PAYLOAD_BYTES_MAX: u64 = 256 << 20;
 /// The longest graceful end; no service manager waits for longer.
 const DRAIN_SECONDS_MAX: u64 = 3_600;
 
@@ -106,12 +110,17 @@ impl Settings {
         let certificate = arguments.tls.tls_cert.or(file.tls_cert.clone());
         let tls = TlsFiles::of(certificate, arguments.tls.tls_key.or(file.tls_key.clone()))?;
         let written = Wish::of_arguments(file.data_dir.clone(), file.database());
+        // A flag that says no goes before a file that says yes.
+        let in_memory = arguments.in_memory.or(file.in_memory).unwrap_or(false);
+        let written = written.in_memory(in_memory);
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
         let api_key = given(API_KEY_VARIABLE).map(Secret::new).or(file.api_key);
         let encryption_key = given(ENCRYPTION_KEY_VARIABLE)
             .map(Secret::new)
             .or(file.encryption_key);
-        let place = Wish::of_arguments(arguments.data_dir, arguments.database).place()?;
+        let place = Wish::of_arguments(arguments.data_dir, arguments.database)
+            .in_memory(arguments.in_memory.unwrap_or(false))
+            .place()?;
         let place = match place {
             Some(place) => place,
             None => written
@@ -184,12 +193,12 @@ fn dropped_by_day(days: Option<u32>, place: &Place) -> Result<Option<Millis>, Se
         return Ok(None);
     };
     match place {
-        Place::Directory(_) => Ok(None),
+        Place::Directory(_) | Place::Memory => Ok(None),
         Place::Database(_) => Ok(Some(Millis::from_seconds(i64::from(days) * 86_400))),
     }
 }
 
-/// A database drops whole days by itself; what is left to prune row by row is what projects say.
+/// How what is kept for long enough is pruned.
 fn pruning(
     history: Option<u32>,
     payload: Option<u32>,
@@ -205,11 +214,21 @@ fn pruning(
             hint: "it is from 1 to 86400",
         });
     }
+    let (history_days, payload_bytes_max) = match place {
+        Place::Directory(_) => (history, None),
+        // It drops whole days by itself; what is left to prune row by row is what projects say.
+        Place::Database(_) => (None, None),
+        // Nothing else bounds it.
+        Place::Memory => (
+            history.or(Some(MEMORY_HISTORY_DAYS)),
+            Some(MEMORY_PAYLOAD_BYTES_MAX),
+        ),
+    };
     Ok(Pruning {
         gateway: RetentionSettings {
             payload_days: payload.transpose()?,
-            history_days: history.filter(|_| matches!(place, Place::Directory(_))),
-            payload_bytes_max: None,
+            history_days,
+            payload_bytes_max,
         },
         interval: Duration::from_secs(interval),
     })
@@ -334,6 +353,40 @@ mod tests {
         assert_eq!(settings.place.to_string(), "here");
         let both = format!("{text}data_dir = \"d\"\n");
         let error = with_file(&both, ServeArgs::default()).unwrap_err();
+        assert!(matches!(error, SettingsError::Place(_)), "{error}");
+    }
+
+    #[test]
+    fn in_memory_is_asked_for_by_flag_or_file_and_bounded() {
+        let file = "in_memory = true\n";
+        let settings = with_file(file, ServeArgs::default()).unwrap();
+        assert_eq!(settings.place.to_string(), "memory");
+        assert_eq!(settings.retention.gateway.history_days, Some(1));
+        let bytes = settings.retention.gateway.payload_bytes_max;
+        assert_eq!(bytes, Some(256 << 20));
+        let asked = |in_memory| ServeArgs {
+            in_memory: Some(in_memory),
+            ..ServeArgs::default()
+        };
+        let settings = with_file(file, asked(false)).unwrap();
+        assert_eq!(settings.place.to_string(), DATA_DIR);
+        let settings = with_file("history_days = 9\n", asked(true)).unwrap();
+        assert_eq!(settings.place.to_string(), "memory");
+        assert_eq!(settings.retention.gateway.history_days, Some(9));
+        let both = with_file("in_memory = true\ndata_dir = \"d\"\n", ServeArgs::default());
+        let error = both.unwrap_err().to_string();
+        assert!(error.contains("choose one of them"), "{error}");
+        let elsewhere = ServeArgs {
+            data_dir: Some("here".into()),
+            ..ServeArgs::default()
+        };
+        let settings = with_file(file, elsewhere).unwrap();
+        assert_eq!(settings.place.to_string(), "here");
+        let both = ServeArgs {
+            data_dir: Some("here".into()),
+            ..asked(true)
+        };
+        let error = Settings::gather(both, nothing).unwrap_err();
         assert!(matches!(error, SettingsError::Place(_)), "{error}");
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::inputs;
+use crate::support::{Backend, inputs};
 use crate::world::{Full, World};
 
 /// The most that the first view of a page may weigh, with style and script.
@@ -60,6 +60,18 @@ async fn every_page_is_light_and_asks_nobody_else() {
         }
         assert_eq!(page.complaints(), Vec::<String>::new(), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_is_there_in_memory_and_the_settings_say_what_that_means() {
+    let full = Full::on(Backend::Memory).await;
+    let page = &full.world.page;
+    for (name, path) in pages(&full) {
+        page.go(&path).await;
+        assert_eq!(page.complaints(), Vec::<String>::new(), "{name}");
+    }
+    page.go("/settings").await;
+    page.reads("lost when the gateway's process ends").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

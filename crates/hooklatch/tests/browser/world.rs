@@ -30,7 +30,11 @@ impl World {
 
     /// The same with a receiver of the test's own.
     pub async fn with_receiver(receiver: Receiver) -> Self {
-        let data = Data::new(Backend::Sqlite).await;
+        Self::on(Backend::Sqlite, receiver).await
+    }
+
+    async fn on(store: Backend, receiver: Receiver) -> Self {
+        let data = Data::new(store).await;
         let gateway = Gateway::start(&data).await;
         let browser = Chromium::start().await;
         let page = Page::open(&browser, gateway.address).await;
@@ -107,6 +111,11 @@ pub struct Full {
 impl Full {
     /// Sources, connections with rules, messages that went well and badly, and duplicates.
     pub async fn new() -> Self {
+        Self::on(Backend::Sqlite).await
+    }
+
+    /// The same on another store.
+    pub async fn on(store: Backend) -> Self {
         let seen = Arc::new(AtomicUsize::new(0));
         let receiver = Receiver::start(move |delivered| {
             let text = String::from_utf8_lossy(&delivered.body).into_owned();
@@ -116,7 +125,7 @@ impl Full {
             let first = text.contains("evt_1042") && seen.fetch_add(1, Ordering::Relaxed) == 0;
             Reply::Status(if first { 503 } else { 200 })
         });
-        let world = World::with_receiver(receiver.await).await;
+        let world = World::on(store, receiver.await).await;
         world.page.sign_in(API_KEY).await;
         let api = &world.api;
         let payments = api.source(&payments()).await;

@@ -4,11 +4,12 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::api::text;
-use crate::support::{Answer, Api, Backend, Data, Gateway, eventually, on_each_store};
+use crate::support::{
+    Answer, Api, Backend, Data, Gateway, eventually, on_each_lasting_store, on_each_store,
+};
 
 on_each_store! {
     l2_an_event_is_claimed_completed_and_answered_from_the_record
-    l2_what_was_claimed_survives_a_kill
     l2_a_conflict_a_stale_token_and_a_claim_that_is_gone_are_told_apart
     l2_a_released_event_runs_again_until_its_attempts_are_used_up
     v2_a_lapsed_lease_is_taken_over
@@ -16,6 +17,11 @@ on_each_store! {
     v6_an_expired_claim_is_free_and_is_swept
     l2_every_field_is_bounded_and_mistakes_are_named
     l2_what_a_holder_says_is_bounded_and_mistakes_are_named
+}
+
+on_each_lasting_store! {
+    "It is killed, and the next process answers from the record":
+    l2_what_was_claimed_survives_a_kill
 }
 
 struct World {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio_postgres::{Client, NoTls};
 
+use crate::copy_work::{self, Claimed, Replayed};
 use crate::database::{run, said};
 use crate::support::api::text;
 use crate::support::data::execute;
@@ -30,6 +31,9 @@ const COPIED_BEFORE: i64 = 1_000;
 struct Filled {
     source: Source,
     paused: Endpoint,
+    failing: Endpoint,
+    claimed: Claimed,
+    replayed: Replayed,
     /// A message that was accepted first and repeated later, and its body.
     original: (String, String),
     /// Delivered requests.
@@ -171,9 +175,14 @@ async fn fill(api: &Api, receiver: &Receiver) -> Filled {
         (pending == WAITING && delivering == 0).then_some(())
     })
     .await;
+    let claimed = copy_work::claim(api).await;
+    let replayed = copy_work::replay(api, &original, &failing).await;
     Filled {
         source,
         paused,
+        failing,
+        claimed,
+        replayed,
         original: (original, body.to_owned()),
         delivered,
     }
@@ -248,13 +257,23 @@ async fn everything(api: &Api) -> Vec<(String, Value)> {
         "/v1/keys/to-be-freed",
         // A part of a composite key.
         "/v1/keys?key=a",
+        "/v1/replays",
+        "/v1/audit",
     ] {
-        let mut items = api.list(list).await;
-        for item in items.iter_mut().filter(|_| list == "/v1/endpoints") {
-            // How an endpoint fares is learnt anew.
-            item["health"].take();
-        }
-        answers.push((list.to_owned(), Value::Array(items)));
+        answers.push((list.to_owned(), Value::Array(api.list(list).await)));
+    }
+    for key in ["held", "done"] {
+        let path = format!("/v1/claims?scope=billing&key={key}");
+        answers.push((path.clone(), api.read(&path).await));
+    }
+    let figures = api.read("/v1/stats").await;
+    for (of, by) in [
+        ("requests", "by_outcome"),
+        ("requests", "by_cause"),
+        ("attempts", "by_outcome"),
+        ("attempts", "by_trigger"),
+    ] {
+        answers.push((format!("{by} of {of}"), figures[of][by].clone()));
     }
     let mut sources = api.list("/v1/sources").await;
     for source in &mut sources {
@@ -303,6 +322,7 @@ fn url(database: &Data) -> String {
     match database {
         Data::Database(database) => database.url(),
         Data::Directory(directory) => panic!("{} is no database", directory.path().display()),
+        Data::Memory => panic!("memory is no database"),
     }
 }
 
@@ -362,9 +382,9 @@ fn assert_copied(told: &Value) {
     );
     for table in told["tables"].as_array().unwrap() {
         assert_eq!(table["same"], true, "{table}");
-        // Deliveries that came later than their message, what scripts made, and payloads whose
-        // senders said when they go are not among what was filled in.
-        let empty = ["strays", "transformed", "payload_ends"];
+        // Deliveries that came later than their message, what scripts made, payloads whose senders
+        // said when they go, and attempts that took very long are not among what was filled in.
+        let empty = ["strays", "transformed", "payload_ends", "stats_late"];
         let filled = !empty.iter().any(|name| table["table"] == *name);
         assert_eq!(table["rows"].as_u64().unwrap() > 0, filled, "{table}");
     }
@@ -380,13 +400,15 @@ async fn goes_on(api: &Api, receiver: &Receiver, filled: &Filled) {
     assert_eq!(answer["message_id"], original.as_str(), "{answer}");
     let new = api.ingest_json(&filled.source, r#"{"id": "evt_2"}"#).await;
     assert_eq!(new["outcome"], "accepted", "{new}");
-    receiver.wait_for_count(filled.delivered + 1).await;
+    filled.claimed.goes_on(api).await;
+    filled.replayed.goes_on(api, &filled.failing).await;
+    // The new event, and one of each replay.
+    let delivered = filled.delivered + 3;
+    receiver.wait_for_count(delivered).await;
 
     let resume = format!("/v1/endpoints/{}/resume", filled.paused.id);
     assert_eq!(api.post(&resume, &json!({})).await.status, 200);
-    receiver
-        .wait_for_count(filled.delivered + 1 + WAITING)
-        .await;
+    receiver.wait_for_count(delivered + WAITING).await;
     eventually("nothing waits any more", || async {
         let pending = api.list("/v1/messages?status=pending").await.len();
         let delivering = api.list("/v1/messages?status=delivering").await.len();
@@ -394,7 +416,7 @@ async fn goes_on(api: &Api, receiver: &Receiver, filled: &Filled) {
     })
     .await;
     let all = receiver.seen().len();
-    assert_eq!(all, filled.delivered + 1 + WAITING, "something came twice");
+    assert_eq!(all, delivered + WAITING, "something came twice");
     let signed = receiver.seen();
     let waited = signed.last().expect("it was waited for");
     waited.assert_signed_with(&filled.paused.secret);

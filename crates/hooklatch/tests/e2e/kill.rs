@@ -17,10 +17,11 @@ use crate::support::eventually::PAUSE;
 use crate::support::gateway::API_KEY;
 use crate::support::{
     Answer, Api, Backend, Data, Delivered, Endpoint, Gateway, Receiver, Reply, Source, eventually,
-    on_each_store,
+    on_each_lasting_store,
 };
 
-on_each_store! {
+on_each_lasting_store! {
+    "It is killed, and the next process goes on":
     c2_kill_nine_loses_nothing_that_was_acknowledged_and_accepts_no_key_twice
     after_a_restart_retrying_goes_on_where_it_stopped
     d3_an_attempt_cut_off_by_a_crash_is_uncertain_and_the_next_is_a_recovery

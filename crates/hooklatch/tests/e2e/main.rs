@@ -13,6 +13,7 @@ mod bad_input;
 mod claims;
 mod control;
 mod copy;
+mod copy_work;
 mod database;
 mod deleted;
 mod documents;

@@ -17,11 +17,16 @@ use crate::support::api::text;
 use crate::support::eventually::PAUSE;
 use crate::support::gateway::API_KEY;
 use crate::support::{
-    Api, Backend, Data, Delivered, Gateway, Receiver, Reply, eventually, on_each_store,
+    Api, Backend, Data, Delivered, Gateway, Receiver, Reply, eventually, on_each_lasting_store,
+    on_each_store,
 };
 
-on_each_store! {
+on_each_lasting_store! {
+    "It is killed again and again, and each process goes on":
     inv_10_kill_nine_neither_reorders_nor_overlaps_what_is_ordered
+}
+
+on_each_store! {
     what_waits_for_its_turn_says_so_and_a_cancelled_head_lets_it_go
 }
 

@@ -11,11 +11,16 @@ use tokio::time::timeout;
 use crate::support::api::text;
 use crate::support::gateway::serve;
 use crate::support::{
-    Backend, DEADLINE, Data, Gateway, Receiver, Reply, eventually, on_each_store,
+    Backend, DEADLINE, Data, Gateway, Receiver, Reply, eventually, on_each_lasting_store,
+    on_each_store,
 };
 
-on_each_store! {
+on_each_lasting_store! {
+    "It stops, and the next process shows what became of what was under way":
     a_graceful_shutdown_lets_what_is_under_way_end
+}
+
+on_each_store! {
     without_dev_no_endpoint_is_saved_that_reaches_inside
 }
 

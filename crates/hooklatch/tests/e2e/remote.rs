@@ -11,11 +11,15 @@ use hooklatch_receiver::run::Settings;
 use hooklatch_receiver::store::{Clock, Effect, Memory, Promise, Store};
 
 use crate::support::gateway::API_KEY;
-use crate::support::{Backend, Data, Gateway, on_each_store};
+use crate::support::{Backend, Data, Gateway, on_each_lasting_store, on_each_store};
 use crate::vectors::runner::{Bench, Time, passes_every_vector};
 
 on_each_store! {
     v4_remote_passes_every_vector
+}
+
+on_each_lasting_store! {
+    "It is killed, and the next process has the handler's result":
     v4_a_handler_runs_once_and_its_result_outlives_a_kill
 }
 

@@ -11,20 +11,25 @@ use crate::database::{run, said};
 use crate::support::api::text;
 use crate::support::gateway::API_KEY;
 use crate::support::{
-    Api, Backend, Data, Endpoint, Gateway, Receiver, Reply, Source, eventually, on_each_store,
+    Api, Backend, Data, Endpoint, Gateway, Receiver, Reply, Source, eventually,
+    on_each_lasting_store, on_each_store,
 };
 
 on_each_store! {
     p1_p2_a_replay_is_planned_started_and_keeps_every_name
     p1_a_replay_over_nothing_says_so
     p1_cancelled_midway_the_rest_stays_as_it_is
-    p1_a_replay_goes_on_after_kill_9_and_sends_each_once
     p1_an_endpoint_deleted_while_a_replay_waits_for_it_ends_the_replay
     p1_bulk_retry_and_cancel_are_audited_with_their_reason
     p2_as_new_needs_a_word_and_gives_new_names
     p3_elsewhere_needs_a_word_across_environments_and_leaves_the_original
     the_command_line_plans_asks_and_starts
     the_command_line_listens_without_an_endpoint
+}
+
+on_each_lasting_store! {
+    "It is killed, and the next process takes the replay forward":
+    p1_a_replay_goes_on_after_kill_9_and_sends_each_once
 }
 
 /// A source, and an endpoint that fails every delivery at once until it is healed.

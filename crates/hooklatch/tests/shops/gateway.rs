@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hooklatch_client::{Client, EndpointInput, MessageStatus, NewMessage, Target};
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
@@ -23,18 +22,15 @@ pub struct Gateway {
     pub url: String,
     client: Client,
     _child: Child,
-    _data: TempDir,
 }
 
 impl Gateway {
-    /// Starts one on an empty store.
+    /// Starts one on an empty store, which ends with it.
     pub async fn start() -> Self {
-        let data = TempDir::new().expect("a temporary directory");
         let mut command = Command::new(BINARY);
         configure(&mut command);
         let mut child = command
-            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data.path())
+            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--in-memory"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -59,7 +55,6 @@ impl Gateway {
             client: Client::new(&url, API_KEY).expect("the URL is one"),
             url,
             _child: child,
-            _data: data,
         }
     }
 

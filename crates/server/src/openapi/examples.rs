@@ -22,6 +22,7 @@ pub(super) fn of(schema: &str) -> Option<Value> {
             "idempotency_key": "order-4711-paid"}]}),
         "Freed" => json!({"freed": 1}),
         "Status" => json!({"status": "ok"}),
+        "Ready" => json!({"status": "ready", "store": "file"}),
         _ => return None,
     })
 }

@@ -168,7 +168,7 @@ const ROWS: &[Row] = &[
     ("get", "/v1/api-keys/{id}", "Show an API key, without its text", ADMIN, &[], Nothing, OK, Item("ApiKey"), &[404]),
     ("delete", "/v1/api-keys/{id}", "Revoke an API key, on every node within a second", ADMIN, &[], Nothing, GONE, NoContent, &[404, 409]),
     ("get", "/healthz", "Whether the process is up", None, &[], Nothing, OK, Item("Status"), &[]),
-    ("get", "/readyz", "Whether it can take a request", None, &[], Nothing, OK, Item("Status"), &[]),
+    ("get", "/readyz", "Whether it can take a request", None, &[], Nothing, OK, Item("Ready"), &[]),
     ("get", "/metrics", "Figures for Prometheus", None, &[], Nothing, OK, Text("text/plain"), &[]),
     ("get", "/openapi.json", "This document", None, &[], Nothing, OK, Item("Anything"), &[]),
     ("get", "/docs", "This document as a page", None, &[], Nothing, OK, Text("text/html"), &[]),

@@ -158,6 +158,13 @@ fn shared() -> Schemas {
         ("Problem", with_errors),
         ("Anything", object()),
         ("Status", record(&[("status", text())])),
+        (
+            "Ready",
+            record(&[
+                ("status", text()),
+                ("store", one_of(&["memory", "file", "database"])),
+            ]),
+        ),
         ("Freed", record(&[("freed", number())])),
         ("IngestAnswer", object()),
         ("Tried", record(&[("request", object())])),

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::api::Api;
 use super::form::{Form, SameSite};
 use super::frame::{Page, bare};
-use crate::app::{App, Scheme};
+use crate::app::{App, Kept, Scheme};
 use crate::caller::Caller;
 use crate::directory::fill;
 
@@ -56,6 +56,8 @@ pub(super) struct Viewer {
     pub now: Timestamp,
     /// The address under which the dashboard is seen.
     pub host: Option<HeaderValue>,
+    /// Where the store keeps what it is given.
+    pub kept: Kept,
     pub(super) api: Api,
 }
 
@@ -107,6 +109,7 @@ impl Viewer {
             now,
             form_token: URL_SAFE_NO_PAD.encode(session.number),
             host: parts.headers.get(header::HOST).cloned(),
+            kept: app.settings().kept,
             api: parts.extensions.get::<Api>()?.clone(),
         })
     }

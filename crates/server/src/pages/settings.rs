@@ -14,6 +14,7 @@ use super::frame::{Page, Place};
 use super::session::Viewer;
 use super::ui;
 use super::wire::{Listed, Refusal};
+use crate::app::Kept;
 
 const KEY_NAME: Field<'_> = Field {
     name: "key_name",
@@ -102,6 +103,7 @@ async fn shown(
     if !viewer.caller.admin {
         let body = html! {
             div.notice.note { p { "Projects and API keys need an admin key: the first key of the gateway, or one that was made for it." } }
+            (store(viewer.kept))
             (audit(changes.as_ref(), &[]))
         };
         return Ok(viewer.page(Place::Settings, "Settings", html! {}, body));
@@ -124,6 +126,7 @@ async fn shown(
             section { h2 { "A new API key" } (key_form(viewer, &filled, &projects.data)) }
             section { h2 { "Projects" } (project_list(viewer, &filled, &projects.data)) }
         }
+        (store(viewer.kept))
         (audit(changes.as_ref(), &keys.data))
     };
     Ok(viewer.page(Place::Settings, "Settings", html! {}, body))
@@ -196,6 +199,17 @@ fn project_list(viewer: &Viewer, filled: &Filled<'_>, projects: &[Project]) -> M
             button type="submit" { "Make the project" }
         }
     }
+}
+
+fn store(kept: Kept) -> Markup {
+    let kept = match kept {
+        Kept::Memory => {
+            "Everything is kept in memory, and is lost when the gateway's process ends."
+        }
+        Kept::File => "Everything is kept in a file on the gateway's own machine.",
+        Kept::Database => "Everything is kept in a PostgreSQL database that nodes share.",
+    };
+    html! { h2 { "Store" } p { (kept) } }
 }
 
 fn audit(changes: Option<&Listed<Change>>, keys: &[ApiKey]) -> Markup {

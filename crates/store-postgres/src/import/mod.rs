@@ -201,11 +201,16 @@ impl Import {
         let transaction = self.client.transaction().await?;
         transaction
             .batch_execute(
-                // The directory may have pruned history up to here, which its claims outlive.
+                // The directory may have pruned history up to here, which its claims outlive. Fences
+                // go on after the last that was given out there.
                 "UPDATE hooklatch.meta SET value = value + 1 WHERE name = 'config_version'; \
                  INSERT INTO hooklatch.meta (name, value) \
                      SELECT 'history_pruned', COALESCE(MAX(message), 0) FROM hooklatch.claims \
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value; \
+                 SELECT setval('hooklatch.receiver_fences', GREATEST(last, 1), last > 0) \
+                     FROM (SELECT GREATEST(0, \
+                         (SELECT value FROM hooklatch.meta WHERE name = 'receiver_fence'), \
+                         (SELECT MAX(fence) FROM hooklatch.receiver_claims)) AS last) fences",
             )
             .await?;
         let sql = "UPDATE hooklatch.copy SET rows = $1 WHERE name = $2";
@@ -310,9 +315,23 @@ async fn move_to(
 /// days of those are needed as well.
 fn days(table: Table, rows: &[Row]) -> BTreeSet<Day> {
     match table {
-        Table::Config | Table::Audit | Table::Refused | Table::PayloadEnds | Table::Claims => {
-            BTreeSet::new()
-        }
+        Table::Config
+        | Table::Audit
+        | Table::Refused
+        | Table::PayloadEnds
+        | Table::Claims
+        | Table::AuditDetails
+        | Table::KeyUsed
+        | Table::LaneHealth
+        | Table::ReceiverClaims
+        | Table::ReceiverSteps
+        | Table::Replays
+        | Table::ReplayItems
+        | Table::Replayed
+        | Table::Stats
+        | Table::StatsLate
+        | Table::StatsLast
+        | Table::Marks => BTreeSet::new(),
         Table::Payloads
         | Table::Messages
         | Table::Requests

@@ -1,8 +1,8 @@
 //! Rows of this store's tables as they were in the one that they came from.
 
-use hooklatch_store::transfer::{Column, Kind, Row, Table, Value};
+use hooklatch_store::transfer::{Column, Kind, MARKS, Row, Table, Value};
 
-use super::write::{DONE, LIVE};
+use super::write::{DONE, LIVE, META};
 use crate::fault::Fault;
 use crate::rows::{text_or_none_at, wide_or_none_at};
 
@@ -23,7 +23,22 @@ pub(super) fn selects(table: Table) -> Vec<String> {
         | Table::Attempts
         | Table::PayloadEnds
         | Table::Transformed
-        | Table::Claims => vec![select(table.name())],
+        | Table::Claims
+        | Table::AuditDetails
+        | Table::KeyUsed
+        | Table::LaneHealth
+        | Table::ReceiverClaims
+        | Table::ReceiverSteps
+        | Table::Replays
+        | Table::ReplayItems
+        | Table::Replayed
+        | Table::Stats
+        | Table::StatsLate
+        | Table::StatsLast => vec![select(table.name())],
+        Table::Marks => {
+            let marks = MARKS.map(|mark| format!("'{mark}'")).join(", ");
+            vec![format!("{} WHERE name IN ({marks})", select(META))]
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::key::{Key, part_hash, place};
 use crate::rows::among::Param;
 use crate::text::to_column;
 
-/// Every table that a copy fills.
-pub(super) const TABLES: [&str; 13] = [
+/// Every table that a copy fills and nothing else has filled before.
+pub(super) const TABLES: [&str; 24] = [
     "config",
     "audit",
     "payloads",
@@ -29,12 +29,25 @@ pub(super) const TABLES: [&str; 13] = [
     "payload_ends",
     "transformed",
     "claims",
+    "audit_details",
+    "key_used",
+    "lane_health",
+    "receiver_claims",
+    "receiver_steps",
+    "replays",
+    "replay_items",
+    "replayed",
+    "stats",
+    "stats_late",
+    "stats_last",
 ];
 
 /// Deliveries that have not ended.
 pub(super) const LIVE: &str = "deliveries_live";
 /// Deliveries that have.
 pub(super) const DONE: &str = "deliveries_done";
+/// Marks lie among other things there.
+pub(super) const META: &str = "meta";
 /// Where the status stands in the row of a delivery.
 const STATUS: usize = 6;
 
@@ -76,9 +89,26 @@ pub(super) fn inserts(table: Table, rows: &[Row]) -> Result<Vec<Insert<'_>>, Fau
         | Table::Strays
         | Table::Attempts
         | Table::PayloadEnds
-        | Table::Transformed => {
+        | Table::Transformed
+        | Table::AuditDetails
+        | Table::KeyUsed
+        | Table::LaneHealth
+        | Table::ReceiverClaims
+        | Table::ReceiverSteps
+        | Table::Replays
+        | Table::ReplayItems
+        | Table::Replayed
+        | Table::Stats
+        | Table::StatsLate
+        | Table::StatsLast => {
             let rows: Vec<&Row> = rows.iter().collect();
             Ok(vec![insert(table.name(), columns(table, &rows)?)])
+        }
+        Table::Marks => {
+            let rows: Vec<&Row> = rows.iter().collect();
+            let mut marks = insert(META, columns(table, &rows)?);
+            marks.sql += " ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            Ok(vec![marks])
         }
         Table::Deliveries => deliveries(rows),
         Table::Claims => {

@@ -11,7 +11,7 @@ use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::{Delivery, DeliveryStatus};
 use hooklatch_core::ids::{MessageId, ProjectId, RequestId};
 use hooklatch_core::invariants;
-use hooklatch_core::message::{Message, Parcel, Request, RequestOutcome};
+use hooklatch_core::message::{Message, Parcel, Request};
 use hooklatch_core::time::Timestamp;
 
 use super::{Fault, MemoryStore, State, StoredRequest, ready};
@@ -105,11 +105,8 @@ impl State {
             return Original::remembered_by(claim);
         }
         let message = &self.messages[&id].message;
-        let of_it = self
-            .deliveries
-            .values()
-            .filter(|delivery| delivery.message_id == id);
-        let failed = of_it.filter(|delivery| delivery.state.status() == DeliveryStatus::Failed);
+        let failed = self.deliveries_of(id);
+        let failed = failed.filter(|delivery| delivery.state.status() == DeliveryStatus::Failed);
         Original {
             message_id: id,
             source_id: message.source_id,
@@ -139,12 +136,11 @@ impl State {
         let request = &repeat.request;
         let body = repeat.keep_body.then(|| arrival.body.clone());
         let envelope = Arc::clone(&arrival.envelope);
-        let stored = StoredRequest {
+        self.keep_request(StoredRequest {
             request: request.clone(),
             envelope,
             body,
-        };
-        self.requests.insert(request.id, stored);
+        });
         if !(repeat.redriven.is_empty() && repeat.rerouted.is_empty()) {
             self.restore_payload(request.original_message_id, &arrival.body);
         }
@@ -183,7 +179,7 @@ impl State {
     fn put_deliveries(&mut self, deliveries: &[Delivery]) {
         for delivery in deliveries {
             let placed = self.placed(delivery.clone());
-            self.deliveries.insert(placed.id, placed);
+            self.keep_delivery(placed);
         }
     }
 
@@ -206,27 +202,12 @@ impl State {
         let id = RequestId::from_number(self.mint.next(now));
         let request = refused(input, id);
         let envelope = Arc::clone(&input.envelope);
-        self.requests.insert(
-            id,
-            StoredRequest {
-                request,
-                envelope,
-                body: None,
-            },
-        );
-        let rejected = |stored: &&StoredRequest| stored.request.outcome == RequestOutcome::Rejected;
-        let kept: Vec<RequestId> = self
-            .requests
-            .values()
-            .filter(rejected)
-            .map(|stored| stored.request.id)
-            .collect();
-        for oldest in kept
-            .iter()
-            .take(kept.len().saturating_sub(REFUSED_KEPT_MAX))
-        {
-            self.requests.remove(oldest);
-        }
+        self.keep_request(StoredRequest {
+            request,
+            envelope,
+            body: None,
+        });
+        self.keep_refused(REFUSED_KEPT_MAX);
         id
     }
 

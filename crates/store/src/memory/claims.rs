@@ -8,7 +8,7 @@ use hooklatch_core::receiving::key::ScopeKey;
 use hooklatch_core::receiving::machine::Moment;
 use hooklatch_core::time::Timestamp;
 
-use super::{MemoryStore, ready};
+use super::{MemoryStore, State, ready};
 use crate::{Answer, AuditEntry, Claims};
 
 /// All that is kept.
@@ -80,6 +80,13 @@ impl Claims for MemoryStore {
             self.lock()
                 .map(|mut state| state.receiving.sweep(limit, now_ms)),
         )
+    }
+}
+
+impl State {
+    /// Removes every entry that has expired.
+    pub(super) fn sweep_receiving(&mut self, now: Timestamp) {
+        self.receiving.sweep(usize::MAX, millis(now));
     }
 }
 

@@ -99,18 +99,14 @@ impl Deliveries for MemoryStore {
     fn hasten(&self, lane: Lane) -> Answer<'_, ()> {
         let now = self.clock.now();
         let hastened = self.lock().map(|mut state| {
-            for delivery in state
-                .deliveries
-                .values_mut()
-                .filter(|found| found.lane() == lane)
-            {
-                if delivery.waits_for_turn() {
-                    continue;
+            state.change_unfinished(|delivery| {
+                if delivery.lane() != lane || delivery.waits_for_turn() {
+                    return;
                 }
                 if let DeliveryState::Pending { due } = &mut delivery.state {
                     *due = now.min(*due);
                 }
-            }
+            });
         });
         self.wake();
         ready(hastened)
@@ -157,9 +153,7 @@ impl MemoryStore {
         let applied = delivery.finish(finish.token, attempted, finish.next, now);
         if let Some(attempt) = finish.attempt {
             let fenced = applied == Finish::Fenced;
-            state
-                .attempts
-                .insert(attempt.id, Attempt { fenced, ..attempt });
+            state.keep_attempt(Attempt { fenced, ..attempt });
         }
         match applied {
             Finish::Fenced => Ok(Finished::Fenced),
@@ -192,7 +186,7 @@ impl MemoryStore {
 impl State {
     fn lease(&mut self, request: &LeaseRequest, now: Timestamp) -> Leases {
         let mut lanes: BTreeMap<Lane, Vec<(Timestamp, DeliveryId)>> = BTreeMap::new();
-        for delivery in self.deliveries.values() {
+        for delivery in self.unfinished() {
             if let Some(from) = leasable_from(delivery) {
                 lanes
                     .entry(delivery.lane())
@@ -240,10 +234,10 @@ impl State {
             let attempt_id = AttemptId::from_number(self.mint.next(now));
             let leasing = self.deliveries[&id].lease(attempt_id, now, span);
             let leasing = leasing.expect("what is due can be leased");
-            self.deliveries.insert(id, leasing.delivery.clone());
+            self.keep_delivery(leasing.delivery.clone());
             let lost_before = leasing.lost.is_some();
             if let Some(lost) = leasing.lost {
-                self.attempts.insert(lost.id, lost);
+                self.keep_attempt(lost);
             }
             let parcel = Arc::clone(&self.messages[&leasing.delivery.message_id]);
             leases.leased.push(Lease {
@@ -285,12 +279,13 @@ impl State {
             Some(_) => self.placed(after),
             None => after,
         };
-        self.deliveries.insert(after.id, after.clone());
+        self.keep_delivery(after.clone());
         if let Some(key) = turn_left(before, &after) {
-            let mut of_key = self.deliveries.values_mut();
-            let next = of_key.find(|it| it.order_key == Some(key) && it.waits_for_turn());
+            let waits = |it: &&Delivery| it.order_key == Some(key) && it.waits_for_turn();
+            let next = self.unfinished().find(waits);
+            let next = next.map(|next| next.clone().given_turn(now));
             if let Some(next) = next {
-                *next = next.clone().given_turn(now);
+                self.keep_delivery(next);
             }
         }
         after
@@ -299,8 +294,7 @@ impl State {
     /// A new delivery, or one that starts again, in its place among those of its order key.
     pub(super) fn placed(&self, delivery: Delivery) -> Delivery {
         let key = delivery.order_key;
-        let unfinished = |it: &&Delivery| it.order_key == key && !it.state.status().is_final();
-        let mut others = self.deliveries.values().filter(unfinished);
+        let mut others = self.unfinished().filter(|it| it.order_key == key);
         Turns::taken(key.filter(|_| others.next().is_some())).place(delivery)
     }
 

@@ -1,11 +1,12 @@
 //! What is new, in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use bytes::Bytes;
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::attempt::Attempt;
-use hooklatch_core::ids::{AttemptId, ProjectId};
+use hooklatch_core::ids::{AttemptId, MessageId, ProjectId, RequestId};
 use hooklatch_core::message::Origin;
 
 use super::{MemoryStore, State, ready};
@@ -40,8 +41,7 @@ impl State {
     fn present(&self) -> Seen {
         let last_message = self.messages.keys().last().map_or(0, |id| id.number());
         let last_request = self.requests.keys().last().map_or(0, |id| id.number());
-        let under_way = self.deliveries.values();
-        let under_way = under_way.filter_map(Delivery::attempt_in_progress);
+        let under_way = self.unfinished().filter_map(Delivery::attempt_in_progress);
         Seen {
             requests: last_message.max(last_request),
             attempts: self.attempts.keys().last().map_or(0, |id| id.number()),
@@ -52,13 +52,15 @@ impl State {
 
     fn arrived_since(&self, after: i64, own: &impl Fn(ProjectId) -> bool) -> Vec<Arrived> {
         let mut arrived = BTreeMap::new();
-        for (id, parcel) in self.messages.iter().filter(|(id, _)| id.number() > after) {
+        let new = (Excluded(MessageId::from_number(after)), Unbounded);
+        for (id, parcel) in self.messages.range(new) {
             let message = &parcel.message;
             if own(message.project_id) && message.origin != Origin::Released {
                 arrived.insert(id.number(), Arrived::Accepted(Box::new(message.clone())));
             }
         }
-        for (id, stored) in self.requests.iter().filter(|(id, _)| id.number() > after) {
+        let new = (Excluded(RequestId::from_number(after)), Unbounded);
+        for (id, stored) in self.requests.range(new) {
             let request = &stored.request;
             if own(request.project_id) {
                 arrived.insert(id.number(), Arrived::Other(Box::new(request.clone())));
@@ -68,8 +70,11 @@ impl State {
     }
 
     fn ended_since(&self, since: &Seen, own: &impl Fn(ProjectId) -> bool) -> Vec<Attempt> {
-        let new = |id: AttemptId| id.number() > since.attempts || since.under_way.contains(&id);
-        let ended = self.attempts.values().filter(|attempt| new(attempt.id));
+        let after = AttemptId::from_number(since.attempts);
+        let known = since.under_way.iter().filter(|id| **id <= after);
+        let known = known.filter_map(|id| self.attempts.get(id));
+        let new = self.attempts.range((Excluded(after), Unbounded));
+        let ended = known.chain(new.map(|(_, attempt)| attempt));
         let light = |attempt: &Attempt| Attempt {
             response_body: Bytes::new(),
             ..attempt.clone()

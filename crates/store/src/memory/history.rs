@@ -1,12 +1,12 @@
 //! What happened, in memory.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId, first_number_at};
-use hooklatch_core::message::{Parcel, Request, RequestOutcome};
+use hooklatch_core::message::{Parcel, RequestOutcome};
 
 use super::{MemoryStore, State, ready};
 use crate::{
@@ -29,22 +29,19 @@ impl History for MemoryStore {
         page: PageRequest,
     ) -> Answer<'_, Page<MessageView>> {
         ready(self.lock().map(|state| {
-            let newest_first = state.messages.values().rev();
+            let newest_first = state.messages_in(numbers(filter.time, page));
             let own = newest_first.filter(|parcel| parcel.message.project_id == project);
             let views = own.map(|parcel| (parcel.message.id.number(), state.view(parcel)));
-            paged(
-                views.filter(|(_, view)| matches_message(&filter, view)),
-                filter.time,
-                page,
-            )
+            let matching = views.filter(|(_, view)| matches_message(&filter, view));
+            paged(matching, page.limit)
         }))
     }
 
     fn request(&self, project: ProjectId, id: RequestId) -> Answer<'_, Option<RequestView>> {
-        ready(self.lock().map(|state| {
-            let found = state.all_requests(project).remove(&id.number());
-            found.filter(|_| id.number() > 0)
-        }))
+        ready(
+            self.lock()
+                .map(|state| state.request_view(project, id.number())),
+        )
     }
 
     fn requests(
@@ -54,12 +51,10 @@ impl History for MemoryStore {
         page: PageRequest,
     ) -> Answer<'_, Page<RequestView>> {
         ready(self.lock().map(|state| {
-            let newest_first = state.all_requests(project).into_iter().rev();
-            paged(
-                newest_first.filter(|(_, view)| matches_request(&filter, view)),
-                filter.time,
-                page,
-            )
+            let newest_first = state.numbers_in(numbers(filter.time, page));
+            let own = newest_first.filter_map(|it| Some((it, state.request_view(project, it)?)));
+            let matching = own.filter(|(_, view)| matches_request(&filter, view));
+            paged(matching, page.limit)
         }))
     }
 
@@ -74,10 +69,7 @@ impl History for MemoryStore {
 
     fn attempts_of(&self, project: ProjectId, id: DeliveryId) -> Answer<'_, Vec<Attempt>> {
         ready(self.lock().map(|state| {
-            let ended = state
-                .attempts
-                .values()
-                .filter(|attempt| attempt.delivery_id == id);
+            let ended = state.attempts_of(id);
             let under_way = state
                 .deliveries
                 .get(&id)
@@ -95,81 +87,60 @@ impl History for MemoryStore {
         page: PageRequest,
     ) -> Answer<'_, Page<Attempt>> {
         ready(self.lock().map(|state| {
-            let newest_first = state.attempts.values().rev();
+            let newest_first = state.attempts_in(numbers(filter.time, page));
             let own = newest_first.filter(|attempt| attempt.project_id == project);
             let matching = own.filter(|attempt| matches_attempt(&filter, attempt));
             let numbered = matching.map(|attempt| (attempt.id.number(), attempt.clone()));
-            paged(numbered, filter.time, page)
+            paged(numbered, page.limit)
         }))
     }
 }
 
 impl State {
-    pub(super) fn duplicates_of(&self, id: MessageId) -> impl Iterator<Item = &Request> {
-        let requests = self.requests.values().map(|stored| &stored.request);
-        requests.filter(move |request| request.original_message_id == Some(id))
-    }
-
-    fn view(&self, parcel: &Arc<Parcel>) -> MessageView {
+    fn view(&self, parcel: &Parcel) -> MessageView {
         let id = parcel.message.id;
-        let deliveries = self
-            .deliveries
-            .values()
-            .filter(|delivery| delivery.message_id == id);
         MessageView {
             message: parcel.message.clone(),
             envelope: Arc::clone(&parcel.envelope),
             body: parcel.body.clone(),
-            deliveries: deliveries.cloned().collect(),
+            deliveries: self.deliveries_of(id).cloned().collect(),
             duplicates: self.duplicates_of(id).count() as u64,
         }
     }
 
-    fn all_requests(&self, project: ProjectId) -> BTreeMap<i64, RequestView> {
-        let mut all = BTreeMap::new();
-        for parcel in self.messages.values() {
+    /// The request with this number, if it is the project's.
+    fn request_view(&self, project: ProjectId, number: i64) -> Option<RequestView> {
+        if let Some(parcel) = self.messages.get(&MessageId::from_number(number)) {
             let message = &parcel.message;
-            if message.project_id == project && message.origin.is_arrival() {
-                let envelope = Arc::clone(&parcel.envelope);
-                let view = RequestView::Accepted {
-                    message: message.clone(),
-                    envelope,
-                };
-                all.insert(message.id.number(), view);
-            }
+            let own = message.project_id == project && message.origin.is_arrival();
+            return own.then(|| RequestView::Accepted {
+                message: message.clone(),
+                envelope: Arc::clone(&parcel.envelope),
+            });
         }
-        for stored in self.requests.values() {
-            if stored.request.project_id == project {
-                let envelope = Arc::clone(&stored.envelope);
-                let view = RequestView::Other {
-                    request: stored.request.clone(),
-                    envelope,
-                };
-                all.insert(stored.request.id.number(), view);
-            }
-        }
-        all
+        let stored = self.requests.get(&RequestId::from_number(number))?;
+        (stored.request.project_id == project).then(|| RequestView::Other {
+            request: stored.request.clone(),
+            envelope: Arc::clone(&stored.envelope),
+        })
     }
 }
 
-fn paged<T>(
-    newest_first: impl Iterator<Item = (i64, T)>,
-    time: TimeRange,
-    page: PageRequest,
-) -> Page<T> {
+/// The numbers of what a page may show.
+fn numbers(time: TimeRange, page: PageRequest) -> Range<i64> {
     let from = time.after.map_or(0, first_number_at);
-    let to = time
-        .before
-        .map_or(i64::MAX, first_number_at)
-        .min(page.below.unwrap_or(i64::MAX));
-    let mut inside = newest_first.filter(|(number, _)| (from..to).contains(number));
+    let to = time.before.map_or(i64::MAX, first_number_at);
+    from..to.min(page.below.unwrap_or(i64::MAX))
+}
+
+fn paged<T>(mut newest_first: impl Iterator<Item = (i64, T)>, limit: usize) -> Page<T> {
     let mut items = Vec::new();
     let mut last = None;
-    for (number, item) in inside.by_ref().take(page.limit) {
+    for (number, item) in newest_first.by_ref().take(limit) {
         last = Some(number);
         items.push(item);
     }
-    let next = last.filter(|_| inside.next().is_some());
+    let next = last.filter(|_| newest_first.next().is_some());
     Page { items, next }
 }
 

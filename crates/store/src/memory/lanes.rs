@@ -18,13 +18,13 @@ impl LaneStates for MemoryStore {
 
     fn shift(&self, connection: ConnectionId, from: Lane, to: Lane) -> Answer<'_, ()> {
         let shifted = self.lock().map(|mut state| {
-            for delivery in state.deliveries.values_mut() {
+            state.change_unfinished(|delivery| {
                 let waits = matches!(delivery.state, DeliveryState::Pending { .. });
                 let came_by_it = delivery.connection_id == Some(connection);
                 if waits && came_by_it && delivery.lane() == from {
                     delivery.lane = to.0;
                 }
-            }
+            });
         });
         self.wake();
         ready(shifted)

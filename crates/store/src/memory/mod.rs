@@ -1,7 +1,8 @@
 //! The reference: everything in memory under one lock, as plainly as the contract allows.
 //!
-//! It exists to be read beside the contract, to give tests a store without a disk, and to carry
-//! the planted faults by which the suite shows that it can fail.
+//! It exists to be read beside the contract, to serve gateways that live no longer than a test run,
+//! and to carry the planted faults by which the suite shows that it can fail. Nothing bounds it but
+//! pruning, which also lets go what has ended.
 
 mod admissions;
 mod audits;
@@ -10,12 +11,15 @@ mod configuration;
 mod deliveries;
 mod follow;
 mod history;
+mod index;
 mod lanes;
 mod ledger;
 mod replays;
 mod retention;
 mod scan;
 mod stats;
+#[cfg(all(test, feature = "suite"))]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -78,6 +82,7 @@ struct State {
     /// How things were before and after, by the place of the line.
     details: HashMap<usize, (Option<String>, Option<String>)>,
     used: HashMap<ApiKeyId, Timestamp>,
+    index: index::Index,
 }
 
 #[derive(Clone)]
@@ -105,6 +110,7 @@ impl MemoryStore {
     }
 
     /// An empty store that makes a mistake.
+    #[cfg(feature = "suite")]
     pub fn with_fault(clock: Arc<dyn Clock>, fault: Fault) -> Arc<Self> {
         Arc::new(Self {
             clock,

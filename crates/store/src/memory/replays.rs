@@ -114,13 +114,8 @@ impl Replays for MemoryStore {
         deliveries: Vec<DeliveryId>,
     ) -> Answer<'_, HashMap<DeliveryId, AttemptOutcome>> {
         ready(self.lock().map(|state| {
-            let of = |attempt: &&hooklatch_core::delivery::attempt::Attempt| {
-                deliveries.contains(&attempt.delivery_id)
-            };
-            let attempts = state.attempts.values().filter(of);
-            attempts
-                .map(|attempt| (attempt.delivery_id, attempt.outcome))
-                .collect()
+            let last = |id: &DeliveryId| Some((*id, state.attempts_of(*id).next_back()?.outcome));
+            deliveries.iter().filter_map(last).collect()
         }))
     }
 
@@ -209,7 +204,7 @@ impl State {
             let before = self.messages.insert(id, Arc::new(made.parcel));
             assert!(before.is_none(), "{id} was minted twice");
             let placed = self.placed(made.delivery);
-            self.deliveries.insert(placed.id, placed);
+            self.keep_delivery(placed);
         }
         let replay = kept.replay.clone();
         self.replays.insert(id, kept);

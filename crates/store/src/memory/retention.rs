@@ -1,10 +1,11 @@
 //! Pruning, in memory.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hooklatch_core::ids::{DeliveryId, MessageId, ProjectId, RequestId};
+use hooklatch_core::invariants::may_be_pruned;
 use hooklatch_core::retention::{PruneStep, Pruned, Standing, What, Wrapping};
 use hooklatch_core::time::Timestamp;
 
@@ -20,6 +21,8 @@ impl Retention for MemoryStore {
     fn prune_ended(&self, rows_max: usize) -> Answer<'_, usize> {
         let now = self.clock.now();
         ready(self.lock().map(|mut state| {
+            // There is no thread beside this store: whoever prunes it is the one who sweeps it.
+            state.sweep(now);
             let ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
             let messages = state.messages.values().map(|parcel| &parcel.message);
             let due = messages.filter(|it| ended(it.payload_until));
@@ -79,11 +82,7 @@ impl State {
 
     /// The numbers of messages and requests, youngest first.
     fn numbers(&self, from: i64, below: i64, most: usize) -> Vec<i64> {
-        let messages = self.messages.keys().map(|id| id.number());
-        let requests = self.requests.keys().map(|id| id.number());
-        let all: BTreeSet<i64> = messages.chain(requests).collect();
-        let inside = all.range(from.min(below)..below).rev();
-        inside.take(most).copied().collect()
+        self.numbers_in(from..below).take(most).collect()
     }
 
     fn whose(&self, number: i64) -> Option<(ProjectId, Standing)> {
@@ -97,9 +96,8 @@ impl State {
     }
 
     fn standing(&self, id: MessageId) -> Standing {
-        let deliveries = self.deliveries.values();
-        let own = deliveries.filter(|delivery| delivery.message_id == id);
-        Standing::of_message(own.map(|delivery| delivery.state.status()))
+        let deliveries = self.deliveries_of(id);
+        Standing::of_message(deliveries.map(|delivery| delivery.state.status()))
     }
 
     fn size(&self, number: i64) -> Option<PayloadSize> {
@@ -142,7 +140,9 @@ impl State {
         let parcel = Arc::make_mut(parcel);
         parcel.message.payload_pruned_at = Some(now);
         parcel.body = Bytes::new();
-        for delivery in self.deliveries_of(id) {
+        let deliveries = self.deliveries_of(id).map(|delivery| delivery.id);
+        let deliveries: Vec<DeliveryId> = deliveries.collect();
+        for delivery in deliveries {
             self.transformed.remove(&delivery);
         }
         true
@@ -165,24 +165,26 @@ impl State {
         parcel.is_some_and(|parcel| parcel.message.payload_pruned_at.is_none())
     }
 
-    fn deliveries_of(&self, id: MessageId) -> Vec<DeliveryId> {
-        let deliveries = self.deliveries.values();
-        let own = deliveries.filter(|delivery| delivery.message_id == id);
-        own.map(|delivery| delivery.id).collect()
-    }
-
     fn forget(&mut self, number: i64, project: ProjectId) {
         let id = MessageId::from_number(number);
         if self.messages.remove(&id).is_none() {
-            self.requests.remove(&RequestId::from_number(number));
+            self.forget_request(RequestId::from_number(number));
             return;
         }
         self.forgotten.insert(id, project);
-        for delivery in self.deliveries_of(id) {
-            self.deliveries.remove(&delivery);
-            self.transformed.remove(&delivery);
-            self.attempts
-                .retain(|_, attempt| attempt.delivery_id != delivery);
-        }
+        self.forget_deliveries(id);
+    }
+
+    /// Lets go what only takes room: claims whose windows have ended, what they remember of messages
+    /// that are gone, and the claims of receivers that have expired.
+    fn sweep(&mut self, now: Timestamp) {
+        self.claims.retain(|_, row| {
+            row.retain(|claim| !may_be_pruned(claim, now));
+            !row.is_empty()
+        });
+        let claimed = self.claims.values().flatten();
+        let claimed: HashSet<MessageId> = claimed.map(|claim| claim.message_id).collect();
+        self.forgotten.retain(|id, _| claimed.contains(id));
+        self.sweep_receiving(now);
     }
 }

@@ -87,7 +87,7 @@ impl State {
     }
 
     fn waiting(&self, project: ProjectId, endpoint_id: EndpointId) -> Waiting {
-        let own = self.deliveries.values().filter(|delivery| {
+        let own = self.unfinished().filter(|delivery| {
             delivery.project_id == project
                 && delivery.endpoint_id == Some(endpoint_id)
                 && super::deliveries::is_waiting(delivery)

@@ -1,5 +1,5 @@
-//! Where a gateway keeps its data: a directory, or a database. Each test has one of its own, which
-//! goes with it; what is said of a gateway shall hold on both.
+//! Where a gateway keeps its data: memory, a directory, or a database. Each test has a place of its
+//! own, which goes with it; what is said of a gateway shall hold on every one.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,8 @@ use tokio_postgres::NoTls;
 /// The store that a test is run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
+    /// The one in the gateway's memory.
+    Memory,
     /// The embedded one.
     Sqlite,
     /// The shared one.
@@ -20,25 +22,42 @@ pub enum Backend {
 /// Makes a test of each sentence on each store.
 macro_rules! on_each_store {
     ($($name:ident)*) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    super::$name(crate::support::Backend::Sqlite).await;
-                }
-            )*
+        crate::support::on_stores! { memory Memory: $($name)* }
+        crate::support::on_stores! { sqlite Sqlite: $($name)* }
+        crate::support::on_stores! { postgres Postgres: $($name)* }
+    };
+}
+pub(crate) use on_each_store;
+
+/// The same for sentences about what is there after the gateway's process has ended; the reason
+/// says how it ends. What is in memory ends with it.
+macro_rules! on_each_lasting_store {
+    ($reason:literal: $($name:ident)*) => {
+        #[doc = $reason]
+        mod lasting {
+            use super::*;
+
+            crate::support::on_stores! { sqlite Sqlite: $($name)* }
+            crate::support::on_stores! { postgres Postgres: $($name)* }
         }
-        mod postgres {
+    };
+}
+pub(crate) use on_each_lasting_store;
+
+/// A module of tests on one store.
+macro_rules! on_stores {
+    ($store:ident $backend:ident: $($name:ident)*) => {
+        mod $store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    super::$name(crate::support::Backend::Postgres).await;
+                    super::$name(crate::support::Backend::$backend).await;
                 }
             )*
         }
     };
 }
-pub(crate) use on_each_store;
+pub(crate) use on_stores;
 
 /// Where PostgreSQL is, for tests: a URL of a user that may make databases.
 const POSTGRES_URL: &str = "HOOKLATCH_TEST_POSTGRES_URL";
@@ -47,6 +66,8 @@ pub const ENCRYPTION_KEY: &str = "ZW5kIHRvIGVuZCB0ZXN0cyBzZWFsIHdpdGggdGhpcy4=";
 
 /// A place for data.
 pub enum Data {
+    /// The memory of each gateway that is started.
+    Memory,
     /// A directory.
     Directory(TempDir),
     /// A database.
@@ -57,6 +78,7 @@ impl Data {
     /// An empty place on a store.
     pub async fn new(on: Backend) -> Self {
         match on {
+            Backend::Memory => Self::Memory,
             Backend::Sqlite => Self::Directory(TempDir::new().expect("a temporary directory")),
             Backend::Postgres => Self::Database(TestDatabase::create().await),
         }
@@ -67,12 +89,16 @@ impl Data {
         match self {
             Self::Directory(directory) => directory.path(),
             Self::Database(database) => panic!("{} is no directory", database.name),
+            Self::Memory => panic!("what is in memory has no directory"),
         }
     }
 
     /// Lets a `serve` keep its data here.
     pub fn configure(&self, command: &mut Command) {
         match self {
+            Self::Memory => {
+                command.arg("--in-memory");
+            }
             Self::Directory(directory) => {
                 command.arg("--data-dir").arg(directory.path());
             }

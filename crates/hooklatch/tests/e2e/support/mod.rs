@@ -11,8 +11,8 @@ pub mod raw;
 pub mod receiver;
 
 pub use api::{Api, Endpoint, Source};
-pub(crate) use data::on_each_store;
 pub use data::{Backend, Data};
+pub(crate) use data::{on_each_lasting_store, on_each_store, on_stores};
 pub use eventually::{DEADLINE, eventually, eventually_ok};
 pub use gateway::Gateway;
 pub use http::Answer;
