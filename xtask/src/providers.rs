@@ -46,7 +46,25 @@ calls.
 
 Handshakes are answered each time they come, and are no events: nothing is recorded.
 
-AWS SNS and PayPal sign with certificates that have to be fetched, and have no preset yet.
+## Certificates
+
+PayPal and Amazon SNS sign with a key whose certificate the request names. hooklatch fetches it only
+from the provider's own hosts, by HTTPS, through the same guard as deliveries (no private addresses,
+no redirects, 64 KiB, five seconds), together with the issuers that the file leaves out; it has to
+lead to one of the web's usual authorities, be in force, and bear the provider's name. So the
+gateway has to reach `api.paypal.com` or `sns.<region>.amazonaws.com`, and the addresses of issuers
+that these certificates name.
+
+A certificate is kept for a day. What cannot be fetched is answered with 503 and `Retry-After`, so
+that the provider tries again; a certificate or a signature that is wrong, with 401. Whatever can be
+refused without the certificate is; each source has eight fetches at once and one more every fifteen
+seconds, and a failure is the answer for thirty seconds, so that a flood of forged requests makes
+hooklatch fetch next to nothing.
+
+```json
+{\"name\": \"paypal\", \"provider\": \"paypal\", \"verifier\": {\"webhook_id\": \"8PT59…\"}}
+{\"name\": \"topic\", \"provider\": \"aws_sns\", \"verifier\": {\"topic_arn\": \"arn:aws:sns:eu-west-1:123456789012:orders\", \"confirm\": true}}
+```
 ";
 
 /// Writes the pages, and their lines in the book's summary.
@@ -239,6 +257,13 @@ fn signature(recipe: Recipe) -> String {
              300 s old at most"
                 .to_owned()
         }
+        Recipe::Paypal => "RSA (SHA-256) of `{paypal-transmission-id}|{paypal-transmission-time}|\
+             {webhook_id}|{CRC-32 of the body}` in `paypal-transmission-sig`, by the certificate \
+             at `paypal-cert-url`"
+            .to_owned(),
+        Recipe::AwsSns => "RSA (SHA-1 or SHA-256, by `SignatureVersion`) of the members of the \
+             message in its `Signature`, by the certificate at `SigningCertURL`"
+            .to_owned(),
         Recipe::Scheme { scheme } => scheme.summary().to_owned(),
     }
 }
@@ -275,6 +300,9 @@ fn asked(handshake: Handshake) -> &'static str {
         }
         Handshake::UrlValidation => {
             "`endpoint.url_validation`: `plainToken` is echoed beside its HMAC"
+        }
+        Handshake::SubscriptionConfirmation => {
+            "`SubscriptionConfirmation`: its `SubscribeURL` is called, if the signature is right"
         }
     }
 }

@@ -43,6 +43,17 @@ impl Envelope {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
+
+    /// The type by which the body is read (K3): what the header says, but for Amazon SNS, which
+    /// sends its JSON as text and says by a header of its own that it is a message of its.
+    pub fn payload_type(&self) -> Option<&str> {
+        let said = self.header("content-type");
+        let text = said.is_some_and(|kind| kind.starts_with("text/plain"));
+        if text && self.header("x-amz-sns-message-type").is_some() {
+            return Some("application/json");
+        }
+        said
+    }
 }
 
 /// A key as it stands on a message or a request.

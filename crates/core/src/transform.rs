@@ -81,7 +81,7 @@ impl TransformInput {
         };
         let lower = |(name, value): &(String, String)| (name.to_ascii_lowercase(), value.clone());
         let query = envelope.query.as_deref().unwrap_or_default();
-        let read = Body::understand(envelope.header("content-type"), body);
+        let read = Body::understand(envelope.payload_type(), body);
         let input = Self {
             headers: headers.iter().map(lower).collect(),
             query: form_urlencoded::parse(query.as_bytes())

@@ -10,6 +10,7 @@
 mod attempt;
 mod destination;
 mod directory;
+mod fetch;
 mod handle;
 mod leasing;
 mod record;
@@ -24,6 +25,7 @@ pub mod trace;
 mod transformer;
 
 pub use directory::{Directory, Gate, ReadyEndpoint, Saving};
+pub use fetch::{Fetch, FetchError, Fetching, GuardedFetch, NoFetch};
 pub use handle::{Drained, Engine, EngineHandle};
 pub use settings::Settings;
 pub use transformer::{NoTransforms, Transformer, Transforming};

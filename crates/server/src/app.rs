@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use hooklatch_core::address::Reach;
 use hooklatch_core::limits::BODY_BYTES_MAX;
+use hooklatch_core::verify::TrustAnchor;
 use hooklatch_engine::trace::Tracer;
-use hooklatch_engine::{NoTransforms, Transformer};
+use hooklatch_engine::{Fetch, NoFetch, NoTransforms, Transformer};
 use hooklatch_store::Store;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::api::{Limiter, Rate, Used};
 use crate::body;
 use crate::directory::Directory;
 use crate::edge::CallNames;
-use crate::ingest::{RefusalLog, SourceShares};
+use crate::ingest::{Certificates, RefusalLog, SourceShares};
 use crate::metrics::Known;
 use crate::stream::Feed;
 
@@ -116,6 +117,27 @@ impl Default for Settings {
     }
 }
 
+/// What does for the surface what it does not do itself.
+pub struct Helpers {
+    /// Runs scripts.
+    pub transformer: Arc<dyn Transformer>,
+    /// Fetches the certificates of providers that sign with one.
+    pub fetch: Arc<dyn Fetch>,
+    /// The authorities that are believed about these certificates.
+    pub roots: Vec<TrustAnchor<'static>>,
+}
+
+impl Default for Helpers {
+    /// Neither runs nor fetches anything.
+    fn default() -> Self {
+        Self {
+            transformer: Arc::new(NoTransforms),
+            fetch: Arc::new(NoFetch),
+            roots: Vec::new(),
+        }
+    }
+}
+
 /// Requests whose payloads are compared with their originals' at once.
 const COMPARISONS_MAX: usize = 64;
 
@@ -143,23 +165,26 @@ pub struct Inner {
     calls: Option<Limiter>,
     strangers: Limiter,
     known_gauges: Known,
+    certificates: Certificates,
 }
 
 impl App {
-    /// The surface over a store and its configuration, without anything that runs scripts.
+    /// The surface over a store and its configuration, without anything that runs scripts
+    /// or fetches certificates.
     pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, settings: Settings) -> Self {
-        Self::with_transformer(store, directory, settings, Arc::new(NoTransforms))
+        Self::with_helpers(store, directory, settings, Helpers::default())
     }
 
     /// The surface over a store and its configuration.
-    pub fn with_transformer(
+    pub fn with_helpers(
         store: Arc<dyn Store>,
         directory: Arc<Directory>,
         settings: Settings,
-        transformer: Arc<dyn Transformer>,
+        helpers: Helpers,
     ) -> Self {
         Self(Arc::new(Inner {
-            transformer,
+            transformer: helpers.transformer,
+            certificates: Certificates::new(helpers.fetch, helpers.roots),
             feed: Feed::new(Arc::clone(&store)),
             stop: OnceLock::new(),
             replays_changed: Arc::default(),
@@ -228,6 +253,11 @@ impl Inner {
     /// How many calls without a valid key each address may make.
     pub(crate) fn strangers(&self) -> &Limiter {
         &self.strangers
+    }
+
+    /// The certificates of providers that sign with one.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     pub(crate) fn known_gauges(&self) -> &Known {

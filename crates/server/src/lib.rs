@@ -38,7 +38,7 @@ pub mod stream;
 pub mod tls;
 mod trace;
 
-pub use app::{App, Kept, Scheme, Settings};
+pub use app::{App, Helpers, Kept, Scheme, Settings};
 pub use caller::Caller;
 pub use json::ApiJson;
 pub use path::Id;

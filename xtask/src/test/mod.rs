@@ -2,6 +2,7 @@
 //! machine that has the Rust toolchain and nothing else. The servers that tests talk to are started
 //! before them and ended after them, also when they fail.
 
+mod contract;
 mod inputs;
 mod kits;
 mod runner;
@@ -32,6 +33,11 @@ pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
     } else {
         0
     };
+    let contract = if filters.is_empty() {
+        contract::run(&workspace)?
+    } else {
+        contract::Kept::default()
+    };
     drop(services);
 
     if let Some(findings) = &untidy {
@@ -39,11 +45,19 @@ pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
     }
     println!("tests: {}", tests.closing_line);
     println!("doc tests: {}", doc_tests.closing_line);
+    if let Some(line) = &contract.closing_line {
+        println!("contract: {line}");
+    }
     if tests.ran + doc_tests.ran == 0 {
         return Err("no test has such a name".into());
     }
     let is_tidy = untidy.is_none_or(|findings| findings.is_empty());
-    let bad = [tests.exit_code, doc_tests.exit_code, kits];
+    let bad = [
+        tests.exit_code,
+        doc_tests.exit_code,
+        kits,
+        contract.exit_code,
+    ];
     Ok(match bad.into_iter().find(|code| *code != 0) {
         None if is_tidy => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
@@ -54,6 +68,6 @@ pub fn run(filters: &[String]) -> Result<ExitCode, Failure> {
 fn prepare(workspace: &Workspace) -> Result<(), Failure> {
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
     tools::ensure(&tools::needed(&readme))?;
-    inputs::ensure(&workspace.target.join("test-inputs"))?;
+    inputs::ensure(&inputs::directory(workspace))?;
     kits::install_shops(workspace)
 }

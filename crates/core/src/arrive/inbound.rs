@@ -19,7 +19,7 @@ use crate::provider::{Answer, Handshake, Preset, RetryAt, preset};
 use crate::rules::Rulebook;
 use crate::secret::MASK;
 use crate::time::{Millis, Timestamp};
-use crate::verify::{Credential, Refusal, SignedRequest, Verifier};
+use crate::verify::{Credential, Presented, Refusal, SignedRequest, Verifier, Wanted};
 
 /// A source, ready to take requests in: made once from its settings, used for every arrival.
 #[derive(Debug)]
@@ -69,6 +69,11 @@ pub enum Asked {
     Batch(Vec<Arrival>),
     /// It is a question of the provider's and no event: this is the answer, and nothing is recorded.
     Handshake(Answer),
+    /// The provider asks for a URL of its own to be called; nothing is recorded.
+    Confirm {
+        /// The URL.
+        url: String,
+    },
 }
 
 /// Why a request was not let in. In none of these cases was a key looked up.
@@ -137,6 +142,22 @@ impl Intake {
         self.handshake.is_some_and(Handshake::refuses_silently)
     }
 
+    /// Whether a certificate has to be fetched before a request can be looked at.
+    pub fn fetches(&self) -> bool {
+        self.verifier.fetches()
+    }
+
+    /// The certificate that has to be fetched before the request can be looked at, if one has to.
+    pub fn wanted(
+        &self,
+        envelope: &Envelope,
+        url: &str,
+        body: &[u8],
+    ) -> Result<Option<Wanted>, Refused> {
+        let request = signed_request(envelope, url, body);
+        Ok(self.verifier.wanted(&request)?)
+    }
+
     /// Looks at a request: who sent it, before anything else (K7), then what it is. `url` is the
     /// one that the sender called, which some signatures cover.
     pub fn receive(
@@ -147,22 +168,28 @@ impl Intake {
         received_at: Timestamp,
         routes: &Routes,
     ) -> Received {
-        let request = SignedRequest {
-            method: &envelope.method,
-            url,
-            headers: &envelope.headers,
-            query: envelope.query.as_deref().unwrap_or_default(),
-            body: &body,
-        };
-        let verified = self.verifier.verify(&request, received_at);
-        let answer = verified
-            .is_ok()
-            .then(|| self.signed_handshake(&request, received_at))
-            .flatten();
+        self.receive_certified(envelope, url, body, received_at, routes, None)
+    }
+
+    /// The same with the certificate that [`Intake::wanted`] named.
+    pub fn receive_certified(
+        &self,
+        envelope: Envelope,
+        url: &str,
+        body: Bytes,
+        received_at: Timestamp,
+        routes: &Routes,
+        presented: Option<Presented<'_>>,
+    ) -> Received {
+        let request = signed_request(&envelope, url, &body);
+        let verified = self
+            .verifier
+            .verify_certified(&request, presented, received_at)
+            .and_then(|()| self.asked_by_provider(&request, received_at));
         let envelope = Arc::new(self.concealed(envelope));
-        let outcome = verified.map_err(Refused::from).and_then(|()| {
-            if let Some(answer) = answer {
-                return Ok(Asked::Handshake(answer));
+        let outcome = verified.map_err(Refused::from).and_then(|asked| {
+            if let Some(asked) = asked {
+                return Ok(asked);
             }
             let reading = Reading {
                 intake: self,
@@ -175,9 +202,20 @@ impl Intake {
         Received { envelope, outcome }
     }
 
-    fn signed_handshake(&self, request: &SignedRequest<'_>, now: Timestamp) -> Option<Answer> {
+    /// What a verified request asks for itself, where it is no event.
+    fn asked_by_provider(
+        &self,
+        request: &SignedRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Asked>, Refusal> {
+        if let Some(url) = self.verifier.confirmation(request)? {
+            return Ok(Some(Asked::Confirm { url }));
+        }
         let proof = |text: &str| self.verifier.proof(request, now, text);
-        self.handshake?.signed(request.body, proof)
+        let answer = self
+            .handshake
+            .and_then(|handshake| handshake.signed(request.body, proof));
+        Ok(answer.map(Asked::Handshake))
     }
 
     /// The envelope as it may be recorded: a credential that comes with each request would
@@ -219,6 +257,16 @@ impl Intake {
             resend_header,
             ..Hints::clone(&self.hints)
         })
+    }
+}
+
+fn signed_request<'r>(envelope: &'r Envelope, url: &'r str, body: &'r [u8]) -> SignedRequest<'r> {
+    SignedRequest {
+        method: &envelope.method,
+        url,
+        headers: &envelope.headers,
+        query: envelope.query.as_deref().unwrap_or_default(),
+        body,
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) fn request_of<'r>(
         path: &envelope.path,
         query: envelope.query.as_deref(),
         headers,
-        content_type: envelope.header("content-type"),
+        content_type: envelope.payload_type(),
         body,
     }
 }

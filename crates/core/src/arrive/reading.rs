@@ -35,7 +35,7 @@ struct Shared<'a> {
 impl Reading<'_> {
     /// What the request asks for.
     pub(super) fn asked(&self, bytes: &Bytes) -> Result<Asked, Refused> {
-        let body = Body::understand(self.envelope.header("content-type"), bytes);
+        let body = Body::understand(self.envelope.payload_type(), bytes);
         let elements = elements(self.intake.rule.split.as_ref(), &body).map_err(Refused::Batch)?;
         let shared = Shared {
             hints: self.intake.hints_for(self.envelope),

@@ -111,7 +111,7 @@ impl Trial {
 
     /// What the rule reads in a stored request: one sight, or one for each element.
     pub fn read(&self, envelope: &Envelope, bytes: &[u8], sampled: bool) -> Vec<Sight> {
-        let body = Body::understand(envelope.header("content-type"), bytes);
+        let body = Body::understand(envelope.payload_type(), bytes);
         let split_at = match self {
             Self::Key { split, .. } => split.as_ref(),
             Self::Rules { .. } => None,

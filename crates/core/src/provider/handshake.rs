@@ -31,6 +31,9 @@ pub enum Handshake {
     IntentToReceive,
     /// A signed `endpoint.url_validation`: `plainToken` is echoed beside its HMAC.
     UrlValidation,
+    /// A signed `SubscriptionConfirmation`: the URL in it is called. The verifier names that URL;
+    /// nothing is echoed.
+    SubscriptionConfirmation,
 }
 
 /// What a provider is answered, to the byte.
@@ -53,7 +56,8 @@ impl Handshake {
             Self::HubChallenge
             | Self::UrlVerification
             | Self::IntentToReceive
-            | Self::UrlValidation => None,
+            | Self::UrlValidation
+            | Self::SubscriptionConfirmation => None,
         }
     }
 
@@ -65,7 +69,7 @@ impl Handshake {
         }
         let document = parse(body).ok()?;
         match self {
-            Self::HubChallenge => None,
+            Self::HubChallenge | Self::SubscriptionConfirmation => None,
             Self::UrlVerification => {
                 let asked = text(&document, &["type"])? == "url_verification";
                 let challenge = text(&document, &["challenge"])?;
@@ -90,12 +94,20 @@ impl Handshake {
     pub const fn refuses_silently(self) -> bool {
         match self {
             Self::IntentToReceive => true,
-            Self::HubChallenge | Self::UrlVerification | Self::UrlValidation => false,
+            Self::HubChallenge
+            | Self::UrlVerification
+            | Self::UrlValidation
+            | Self::SubscriptionConfirmation => false,
         }
     }
 }
 
 impl Answer {
+    /// What is said once a subscription is confirmed.
+    pub fn confirmed() -> Self {
+        Self::of(PLAIN, "the subscription is confirmed".to_owned())
+    }
+
     fn of(content_type: &'static str, body: String) -> Self {
         Self {
             status: 200,

@@ -10,7 +10,7 @@ mod table;
 mod tests;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::limits::{WINDOW_SECONDS_DEFAULT, WINDOW_SECONDS_MAX};
 use crate::verify::{Algorithm, Coverage, Encoding, FieldError, Scheme, VerifierSpec};
@@ -110,6 +110,10 @@ pub enum Recipe {
     StandardWebhooks,
     /// Stripe's own scheme.
     Stripe,
+    /// PayPal's, by a certificate that has to be fetched.
+    Paypal,
+    /// Amazon SNS's, by a certificate that has to be fetched.
+    AwsSns,
     /// A scheme of its own.
     #[serde(untagged)]
     Scheme {
@@ -186,8 +190,10 @@ pub fn verifier_spec(
         Some(kind) => kind.as_str().and_then(preset),
     };
     if let Some(preset) = named {
-        if !fields.contains_key("secret") && !fields.contains_key("secrets") {
-            return Err(preset.secret_missing());
+        match preset.verifier.identifier() {
+            Some(name) => preset.name_identifier(&mut fields, name)?,
+            None if fields.contains_key("secret") || fields.contains_key("secrets") => {}
+            None => return Err(preset.secret_missing()),
         }
         let Value::Object(recipe) = json!(preset.verifier) else {
             unreachable!("a recipe serialises to an object");
@@ -205,9 +211,26 @@ impl Recipe {
     /// signing token covers, for its secret token covers nothing.
     pub fn coverage(&self) -> Coverage {
         match self {
-            Self::Hmac { .. } | Self::Stripe => Coverage::Body,
+            Self::Hmac { .. } | Self::Stripe | Self::Paypal => Coverage::Body,
+            Self::AwsSns => Coverage::sns(),
             Self::StandardWebhooks => Coverage::standard_webhooks(),
             Self::Scheme { scheme } => scheme.coverage(),
+        }
+    }
+}
+
+impl Recipe {
+    /// Whether a certificate has to be fetched to check a signature.
+    pub fn fetches(&self) -> bool {
+        self.identifier().is_some()
+    }
+
+    /// The field in which a verifier says what it takes, where there is no secret but a public key.
+    fn identifier(&self) -> Option<&'static str> {
+        match self {
+            Self::Paypal => Some("webhook_id"),
+            Self::AwsSns => Some("topic_arn"),
+            Self::Hmac { .. } | Self::StandardWebhooks | Self::Stripe | Self::Scheme { .. } => None,
         }
     }
 }
@@ -248,6 +271,24 @@ impl Preset {
             windows.join(" and "),
             length(floor),
         ))
+    }
+
+    /// Takes an identifier that was given as the secret, as with every other provider, under its
+    /// own name.
+    fn name_identifier(
+        &self,
+        fields: &mut Map<String, Value>,
+        name: &'static str,
+    ) -> Result<(), FieldError> {
+        if let Some(given) = fields.remove("secret") {
+            // What a patch brings stands beside what is known.
+            fields.insert(name.to_owned(), given);
+        }
+        if fields.get(name).is_some_and(Value::is_string) {
+            return Ok(());
+        }
+        let detail = format!("is missing: give {}", self.secret);
+        Err(FieldError::new(format!("/verifier/{name}"), detail))
     }
 
     fn secret_missing(&self) -> FieldError {

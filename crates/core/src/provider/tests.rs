@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -14,7 +16,7 @@ use crate::arrive::{Asked, Intake, Received, Refused, Routes};
 use crate::config::testing::World;
 use crate::message::Envelope;
 use crate::time::Timestamp;
-use crate::verify::{Refusal, SignedRequest, Verifier};
+use crate::verify::{Chain, Presented, Refusal, SignedRequest, TrustAnchor, Verifier};
 
 /// A file of `samples`, as `make.mjs` writes it.
 #[derive(Debug, Deserialize)]
@@ -32,6 +34,12 @@ struct Sample {
     /// The first try and a retry.
     tries: [Try; 2],
     events: Vec<Event>,
+    /// Whom to believe about its certificate, where it has one: in DER and base64.
+    #[serde(default)]
+    roots: Vec<String>,
+    /// Its certificate, and those of its issuers, as they are fetched.
+    #[serde(default)]
+    files: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -48,8 +56,9 @@ struct Event {
     event_type: String,
 }
 
-const SAMPLES: [&str; 27] = [
+const SAMPLES: [&str; 29] = [
     include_str!("samples/adyen.json"),
+    include_str!("samples/aws_sns.json"),
     include_str!("samples/bitbucket.json"),
     include_str!("samples/calendly.json"),
     include_str!("samples/clerk.json"),
@@ -63,6 +72,7 @@ const SAMPLES: [&str; 27] = [
     include_str!("samples/meta.json"),
     include_str!("samples/openai.json"),
     include_str!("samples/paddle.json"),
+    include_str!("samples/paypal.json"),
     include_str!("samples/resend.json"),
     include_str!("samples/sendgrid.json"),
     include_str!("samples/shopify.json"),
@@ -88,6 +98,22 @@ fn sample(provider: &str) -> Sample {
     samples.find(|sample| sample.provider == provider).unwrap()
 }
 
+/// What was fetched, one file after the other.
+fn chain(files: &[String]) -> Option<Chain> {
+    let mut files = files.iter().map(|file| match STANDARD.decode(file) {
+        Ok(der) => der,
+        Err(_) => file.clone().into_bytes(),
+    });
+    let mut chain = Chain::read(&files.next()?).unwrap();
+    files.for_each(|file| chain.extend(&file).unwrap());
+    Some(chain)
+}
+
+fn roots(authorities: &[String]) -> Vec<TrustAnchor<'static>> {
+    let anchor = |text: &String| Chain::anchor(&STANDARD.decode(text).unwrap()).unwrap();
+    authorities.iter().map(anchor).collect()
+}
+
 impl Sample {
     /// A source that names the provider and says nothing else but the secret.
     fn intake(&self, secret: &str) -> Intake {
@@ -110,7 +136,13 @@ impl Sample {
         let body = Bytes::from(came.body.clone());
         let now = Timestamp::from_millis(seconds * 1_000);
         let intake = self.intake(secret);
-        intake.receive(envelope, &self.url, body, now, &Routes::default())
+        let (chain, roots) = (chain(&self.files), roots(&self.roots));
+        let presented = chain.as_ref().map(|chain| Presented {
+            chain,
+            roots: &roots,
+        });
+        let routes = Routes::default();
+        intake.receive_certified(envelope, &self.url, body, now, &routes, presented)
     }
 
     fn arrivals(&self, came: &Try) -> Vec<Arrival> {
@@ -208,12 +240,11 @@ fn k7_another_secret_refuses_the_sample() {
     for sample in samples() {
         let first = &sample.tries[0];
         let refusal = sample.refusal(&sample.other_secret, first, first.now);
-        assert_eq!(
-            refusal.reason(),
-            "signature_mismatch",
-            "{}",
-            sample.provider
-        );
+        let expected = match sample.provider.as_str() {
+            "aws_sns" => "topic_mismatch",
+            _ => "signature_mismatch",
+        };
+        assert_eq!(refusal.reason(), expected, "{}", sample.provider);
     }
 }
 
@@ -221,8 +252,11 @@ fn k7_another_secret_refuses_the_sample() {
 fn k7_a_sample_without_its_signature_is_refused() {
     for sample in samples() {
         let mut bare = sample.tries[0].clone();
-        bare.headers
-            .retain(|name, _| !name.contains("signature") && !name.contains("hmac"));
+        bare.headers.retain(|name, _| {
+            !["signature", "hmac", "-sig"]
+                .iter()
+                .any(|it| name.contains(it))
+        });
         bare.body = bare.body.replace("ignature", "");
         let refusal = sample.refusal(&sample.secret, &bare, bare.now);
         assert_eq!(
@@ -531,6 +565,180 @@ fn a_preset_is_shown_with_what_it_was_checked_against() {
         json!(preset("clerk").unwrap())["verifier"],
         json!({"type": "svix"})
     );
+}
+
+#[derive(Debug, Deserialize)]
+struct Certified {
+    roots: Vec<String>,
+    cases: Vec<CertifiedCase>,
+}
+
+/// A request of which everything but its certificate's trust, or one other thing, is as it should
+/// be.
+#[derive(Debug, Deserialize)]
+struct CertifiedCase {
+    what: String,
+    provider: String,
+    /// `event`, `confirm`, or the reason of the refusal.
+    expect: String,
+    now: i64,
+    headers: BTreeMap<String, String>,
+    body: String,
+    files: Vec<String>,
+}
+
+#[test]
+fn k7_a_certificate_has_to_be_the_providers_own_and_lead_to_a_root() {
+    let certified: Certified =
+        serde_json::from_str(include_str!("samples/certified.json")).unwrap();
+    for case in certified.cases {
+        let sample = Sample {
+            files: case.files.clone(),
+            roots: certified.roots.clone(),
+            ..sample(&case.provider)
+        };
+        let came = Try {
+            now: case.now,
+            headers: case.headers.clone(),
+            body: case.body.clone(),
+        };
+        let found = match sample.received(&sample.secret, &came, came.now).outcome {
+            Ok(Asked::One(_)) => "event",
+            Ok(Asked::Confirm { url }) => {
+                assert!(url.starts_with("https://sns.eu-west-1.amazonaws.com/?Action="));
+                "confirm"
+            }
+            Err(Refused::Unverified(refusal)) => refusal.reason(),
+            other => panic!("{}: {other:?}", case.what),
+        };
+        assert_eq!(found, case.expect, "{}", case.what);
+    }
+}
+
+#[test]
+fn k7_an_issuer_is_asked_for_until_the_chain_reaches_a_root() {
+    let sample = sample("paypal");
+    let (now, roots) = (
+        Timestamp::from_millis(sample.tries[0].now * 1_000),
+        roots(&sample.roots),
+    );
+    let leaf = chain(&sample.files[..1]).unwrap();
+    let wanted = leaf.issuer_wanted(&roots, now);
+    assert_eq!(wanted.as_deref(), Some("http://ca.example.com/issuer.cer"));
+    let whole = chain(&sample.files).unwrap();
+    assert_eq!(whole.issuer_wanted(&roots, now), None);
+    // The issuer says of no other, so there is nothing to ask for where no root is trusted.
+    assert_eq!(whole.issuer_wanted(&[], now), None);
+    for file in ["", "<html>", "-----BEGIN CERTIFICATE-----\nAAAA"] {
+        assert!(Chain::read(file.as_bytes()).is_err(), "{file}");
+    }
+    let many = sample.files[0].repeat(6);
+    assert!(Chain::read(many.as_bytes()).is_err());
+    let mut long = chain(&sample.files[..1]).unwrap();
+    let added = (0..9).take_while(|_| long.extend(sample.files[0].as_bytes()).is_ok());
+    assert_eq!(added.count(), 4);
+}
+
+#[test]
+fn k7_nothing_is_fetched_for_a_request_that_can_be_refused_without() {
+    let wanted = |sample: &Sample, secret: &str, headers: &[(&str, &str)], body: &str| {
+        let mut came = sample.tries[0].clone();
+        for (name, value) in headers {
+            came.headers.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let envelope = Envelope {
+            method: sample.method.clone(),
+            path: String::new(),
+            query: None,
+            headers: came.headers.into_iter().collect(),
+        };
+        sample
+            .intake(secret)
+            .wanted(&envelope, &sample.url, body.as_bytes())
+    };
+    let paypal = sample("paypal");
+    let body = &paypal.tries[0].body;
+    let url = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-test";
+    let found = wanted(&paypal, &paypal.secret, &[], body).unwrap();
+    assert_eq!(found.unwrap().url, url);
+    for header in [
+        (
+            "paypal-cert-url",
+            "https://evil.example/v1/notifications/certs/CERT-1",
+        ),
+        ("paypal-auth-algo", "NONE"),
+        ("paypal-transmission-sig", "not base64!"),
+        ("paypal-transmission-id", ""),
+    ] {
+        assert!(
+            wanted(&paypal, &paypal.secret, &[header], body).is_err(),
+            "{header:?}"
+        );
+    }
+
+    let sns = sample("aws_sns");
+    let body = &sns.tries[0].body;
+    assert!(wanted(&sns, &sns.secret, &[], body).unwrap().is_some());
+    let refused = wanted(&sns, &sns.other_secret, &[], body).unwrap_err();
+    assert_eq!(refused, Refused::Unverified(Refusal::WrongTopic));
+    for (from, to) in [
+        (
+            "sns.eu-west-1.amazonaws.com",
+            "sns.eu-west-1.amazonaws.com.evil.example",
+        ),
+        ("/SimpleNotificationService-", "/upload/"),
+        ("\"SignatureVersion\": \"1\"", "\"SignatureVersion\": \"3\""),
+        ("\"Type\": \"Notification\"", "\"Type\": \"Other\""),
+        ("\"Message\":", "\"Massage\":"),
+    ] {
+        let changed = body.replace(from, to);
+        assert_ne!(changed, *body, "{from}");
+        assert!(wanted(&sns, &sns.secret, &[], &changed).is_err(), "{from}");
+    }
+    let slack = sample("slack");
+    assert_eq!(wanted(&slack, &slack.secret, &[], "{}"), Ok(None));
+}
+
+#[test]
+fn sns_is_named_by_its_topic_and_confirms_unless_told_otherwise() {
+    let spec = |verifier: Value| verifier_spec(preset("aws_sns"), Some(verifier));
+    let arn = "arn:aws:sns:eu-west-1:123456789012:orders";
+    let usual = spec(json!({"topic_arn": arn})).unwrap();
+    assert_eq!(spec(json!({"secret": arn})).as_ref(), Ok(&usual));
+    let shown = Verifier::new(usual).unwrap().to_public();
+    assert_eq!(
+        shown,
+        json!({"type": "aws_sns", "topic_arn": arn, "confirm": true})
+    );
+    let by_hand = spec(json!({"topic_arn": arn, "confirm": false})).unwrap();
+    let by_hand = Verifier::new(by_hand).unwrap();
+    assert_eq!(by_hand.to_public()["confirm"], false);
+    let patched = by_hand.patched(json!({"confirm": true})).unwrap();
+    assert_eq!(patched.to_public(), shown);
+    let moved = spec(json!({"topic_arn": "arn:aws:sns:eu-west-1:1:old", "secret": arn}));
+    assert_eq!(
+        moved.as_ref(),
+        Ok(&spec(json!({"topic_arn": arn})).unwrap())
+    );
+
+    for (verifier, pointer) in [
+        (json!({}), "/verifier/topic_arn"),
+        (json!({"topic_arn": 7}), "/verifier/topic_arn"),
+        (json!({"topic_arn": "orders"}), "/verifier/topic_arn"),
+        (
+            json!({"topic_arn": "arn:aws:sqs:eu-west-1:1:orders"}),
+            "/verifier/topic_arn",
+        ),
+        (json!({"topic_arn": arn, "confrim": false}), "/verifier"),
+        (json!({"type": "paypal"}), "/verifier/webhook_id"),
+        (
+            json!({"type": "paypal", "webhook_id": "a b"}),
+            "/verifier/webhook_id",
+        ),
+    ] {
+        let mistake = spec(verifier.clone()).and_then(Verifier::new).unwrap_err();
+        assert_eq!(mistake.pointer, pointer, "{verifier}");
+    }
 }
 
 /// Every sample and its verifier, made once.

@@ -6,15 +6,18 @@
 //! and prepares its keys. [`Verifier::verify`] works on the raw bytes, in constant time.
 
 mod body_hmac;
+mod certificate;
 mod composed;
 mod credentials;
 mod ecdsa;
 mod fields;
 mod mac;
+mod paypal;
 mod prepare;
 mod refusal;
 mod request;
 mod scheme;
+mod sns;
 mod spec;
 mod standard;
 mod stored;
@@ -31,11 +34,16 @@ use composed::Composed;
 use credentials::{ApiKey, Basic, Place};
 use ecdsa::SendGrid;
 use fields::{Adyen, Mailgun};
+use paypal::PayPal;
+use sns::Sns;
 use standard::StandardWebhooks;
 use stripe::Stripe;
 use twilio::Twilio;
 
 pub use crate::field::FieldError;
+pub use certificate::{
+    CERTIFICATE_BYTES_MAX, Chain, NoCertificate, Presented, TrustAnchor, Wanted,
+};
 pub use mac::{Algorithm, Encoding};
 pub use refusal::Refusal;
 pub use request::{Header, Headers, SignedRequest};
@@ -64,6 +72,8 @@ enum Check {
     Mailgun(Mailgun),
     SendGrid(SendGrid),
     Twilio(Twilio),
+    PayPal(PayPal),
+    Sns(Sns),
 }
 
 /// What a verifier's signature covers. A location outside of it can be changed by whoever gets
@@ -99,9 +109,49 @@ impl Verifier {
         Ok(Self { spec, check })
     }
 
-    /// Whether the request may come in.
+    /// Whether the request may come in. Where a certificate has to be fetched for that, it may not:
+    /// that is [`Verifier::verify_certified`]'s.
     pub fn verify(&self, request: &SignedRequest<'_>, now: Timestamp) -> Result<(), Refusal> {
+        self.verify_certified(request, None, now)
+    }
+
+    /// Whether a certificate has to be fetched before a request can be judged.
+    pub fn fetches(&self) -> bool {
+        matches!(self.check, Check::PayPal(_) | Check::Sns(_))
+    }
+
+    /// The certificate that has to be fetched before the request can be judged; none for most
+    /// verifiers. Everything that can be refused without it is refused here, so that as few
+    /// strangers as possible make somebody fetch something.
+    pub fn wanted(&self, request: &SignedRequest<'_>) -> Result<Option<Wanted>, Refusal> {
         match &self.check {
+            Check::PayPal(check) => check.wanted(request).map(Some),
+            Check::Sns(check) => check.wanted(request).map(Some),
+            Check::Nothing
+            | Check::BodyHmac(_)
+            | Check::Basic(_)
+            | Check::ApiKey(_)
+            | Check::StandardWebhooks(_)
+            | Check::Stripe(_)
+            | Check::Composed(_)
+            | Check::Adyen(_)
+            | Check::Mailgun(_)
+            | Check::SendGrid(_)
+            | Check::Twilio(_) => Ok(None),
+        }
+    }
+
+    /// Whether the request may come in, with the certificate that [`Verifier::wanted`] named.
+    pub fn verify_certified(
+        &self,
+        request: &SignedRequest<'_>,
+        presented: Option<Presented<'_>>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let certified = || presented.ok_or(Refusal::CertificateMissing);
+        match &self.check {
+            Check::PayPal(check) => check.verify(request, certified()?, now),
+            Check::Sns(check) => check.verify(request, certified()?, now),
             Check::Nothing => Ok(()),
             Check::BodyHmac(check) => check.verify(request),
             Check::Basic(check) => check.verify(request),
@@ -113,6 +163,26 @@ impl Verifier {
             Check::Mailgun(check) => check.verify(request),
             Check::SendGrid(check) => check.verify(request),
             Check::Twilio(check) => check.verify(request),
+        }
+    }
+
+    /// The URL that a verified request asks to have called, where the source wants that done: it
+    /// confirms a subscription.
+    pub fn confirmation(&self, request: &SignedRequest<'_>) -> Result<Option<String>, Refusal> {
+        match &self.check {
+            Check::Sns(check) => check.confirmation(request),
+            Check::Nothing
+            | Check::BodyHmac(_)
+            | Check::Basic(_)
+            | Check::ApiKey(_)
+            | Check::StandardWebhooks(_)
+            | Check::Stripe(_)
+            | Check::Composed(_)
+            | Check::Adyen(_)
+            | Check::Mailgun(_)
+            | Check::SendGrid(_)
+            | Check::Twilio(_)
+            | Check::PayPal(_) => Ok(None),
         }
     }
 
@@ -130,7 +200,9 @@ impl Verifier {
             | Check::Adyen(_)
             | Check::Mailgun(_)
             | Check::SendGrid(_)
-            | Check::Twilio(_) => None,
+            | Check::Twilio(_)
+            | Check::PayPal(_)
+            | Check::Sns(_) => None,
         }
     }
 
@@ -142,7 +214,9 @@ impl Verifier {
             | Check::Stripe(_)
             | Check::Composed(_)
             | Check::SendGrid(_)
-            | Check::Twilio(_) => Coverage::Body,
+            | Check::Twilio(_)
+            | Check::PayPal(_) => Coverage::Body,
+            Check::Sns(_) => Coverage::sns(),
             Check::StandardWebhooks(check) => check.names.coverage(),
             Check::Adyen(_) => Scheme::Adyen.coverage(),
             Check::Mailgun(_) => Scheme::Mailgun.coverage(),
@@ -169,7 +243,9 @@ impl Verifier {
             | Check::Adyen(_)
             | Check::Mailgun(_)
             | Check::SendGrid(_)
-            | Check::Twilio(_) => None,
+            | Check::Twilio(_)
+            | Check::PayPal(_)
+            | Check::Sns(_) => None,
         }
     }
 }
@@ -184,6 +260,11 @@ impl Coverage {
     /// What Standard Webhooks covers.
     pub fn standard_webhooks() -> Self {
         standard::PLAIN.coverage()
+    }
+
+    /// What Amazon SNS covers: not what describes the signature, and how to end the subscription.
+    pub fn sns() -> Self {
+        Self::Only(Sns::covered())
     }
 
     /// Whether a location such as `body:$.id` or `header:webhook-id` is covered.

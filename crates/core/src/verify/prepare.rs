@@ -6,6 +6,8 @@ use super::credentials::{ApiKey, Basic, Expected, Place};
 use super::ecdsa::SendGrid;
 use super::fields::{Adyen, Mailgun};
 use super::mac::{Algorithm, MacKey};
+use super::paypal::PayPal;
+use super::sns::Sns;
 use super::standard::{self, StandardWebhooks};
 use super::stripe::Stripe;
 use super::twilio::Twilio;
@@ -65,6 +67,13 @@ impl Check {
                 })
             }
             VerifierSpec::Scheme { scheme, secrets } => Self::of_scheme(*scheme, secrets)?,
+            VerifierSpec::Paypal { webhook_id } => Self::PayPal(PayPal {
+                webhook_id: webhook_id.clone(),
+            }),
+            VerifierSpec::AwsSns { topic_arn, confirm } => Self::Sns(Sns {
+                topic_arn: topic_arn.clone(),
+                confirm: *confirm,
+            }),
         })
     }
 

@@ -54,6 +54,29 @@ pub enum Refusal {
              secret, and that nothing on the way changes the body"
     )]
     MismatchWithUrl,
+    /// The message is of another topic than the source takes.
+    #[error(
+        "the message is of another topic: set the verifier's topic_arn to the topic that is \
+             subscribed to this URL"
+    )]
+    WrongTopic,
+    /// The certificate that the request names is not one of the provider's.
+    #[error("the URL of the certificate is not one of {provider}'s: the request is not from there")]
+    CertificateUrl {
+        /// Who should have signed.
+        provider: &'static str,
+    },
+    /// The certificate cannot be believed.
+    #[error("the certificate that the request names cannot be trusted: {detail}")]
+    Certificate {
+        /// Why not.
+        detail: String,
+    },
+    /// The signature can only be checked with a certificate that has to be fetched.
+    #[error(
+        "the signature needs a certificate that has to be fetched, and nothing is fetched here"
+    )]
+    CertificateMissing,
     /// The user name, password or API key is not that of the source.
     #[error("the credentials are wrong: compare them with those of the source")]
     WrongCredentials,
@@ -90,6 +113,10 @@ impl Refusal {
                 "verification_malformed"
             }
             Self::Mismatch | Self::MismatchWithUrl => "signature_mismatch",
+            Self::WrongTopic => "topic_mismatch",
+            Self::CertificateUrl { .. } | Self::Certificate { .. } | Self::CertificateMissing => {
+                "certificate_untrusted"
+            }
             Self::WrongCredentials => "credentials_wrong",
             Self::Stale { .. } | Self::Early { .. } => "signature_out_of_time",
         }

@@ -66,6 +66,19 @@ pub enum VerifierSpec {
         /// The endpoint's signing secrets, as Stripe shows them.
         secrets: Vec<Secret>,
     },
+    /// PayPal's, by a certificate.
+    Paypal {
+        /// The id of the webhook, as the developer dashboard shows it.
+        webhook_id: String,
+    },
+    /// Amazon SNS's, by a certificate.
+    AwsSns {
+        /// The topic whose messages come in.
+        topic_arn: String,
+        /// Whether a subscription is confirmed by itself.
+        #[serde(default = "yes")]
+        confirm: bool,
+    },
     /// A provider's own scheme, by whose name the `type` goes.
     #[serde(skip)]
     Scheme {
@@ -74,6 +87,10 @@ pub enum VerifierSpec {
         /// The live secrets, or public keys, as the provider shows them.
         secrets: Vec<Secret>,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What stands beside the `type` of a provider's own scheme.
@@ -97,7 +114,9 @@ impl VerifierSpec {
             let detail = "should be none, hmac, basic, api_key, standard_webhooks, or a provider";
             return Err(FieldError::new("/verifier/type", detail));
         };
-        if !matches!(kind, "none" | "basic") && !fields.contains_key("secrets") {
+        if !matches!(kind, "none" | "basic" | "paypal" | "aws_sns")
+            && !fields.contains_key("secrets")
+        {
             let detail = "is missing: give the secret that the sender uses";
             return Err(FieldError::new("/verifier/secret", detail));
         }
@@ -148,6 +167,8 @@ impl VerifierSpec {
             | Self::Scheme { secrets, .. } => {
                 check_secrets(secrets)?;
             }
+            Self::Paypal { webhook_id } => check_webhook_id(webhook_id)?,
+            Self::AwsSns { topic_arn, .. } => check_topic_arn(topic_arn)?,
         }
         Ok(self)
     }
@@ -197,6 +218,28 @@ fn check_header(header: &mut str) -> Result<(), FieldError> {
         return Err(FieldError::new("/verifier/header", detail));
     }
     header.make_ascii_lowercase();
+    Ok(())
+}
+
+/// As PayPal documents it: letters and digits, 50 at most.
+fn check_webhook_id(id: &str) -> Result<(), FieldError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if id.is_empty() || id.len() > NAME_BYTES_MAX || !id.bytes().all(plain) {
+        let detail = "should be the webhook's id, as PayPal's developer dashboard shows it";
+        return Err(FieldError::new("/verifier/webhook_id", detail));
+    }
+    Ok(())
+}
+
+fn check_topic_arn(arn: &str) -> Result<(), FieldError> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let is_topic = parts.len() == 6 && parts[0] == "arn" && parts[2] == "sns";
+    let visible = arn.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_topic || !visible || parts.contains(&"") || arn.len() > 2 * NAME_BYTES_MAX + 128 {
+        let detail = "should be the topic's ARN, for example \
+                      arn:aws:sns:us-east-1:123456789012:orders";
+        return Err(FieldError::new("/verifier/topic_arn", detail));
+    }
     Ok(())
 }
 

@@ -10,6 +10,8 @@ mod identity;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tls;

@@ -89,7 +89,9 @@ impl Signer {
                 };
                 Ok(Self::Hmac(place, secret))
             }
-            Recipe::Scheme { .. } => Err(SignerError::Scheme(preset.display_name)),
+            Recipe::Scheme { .. } | Recipe::Paypal | Recipe::AwsSns => {
+                Err(SignerError::Scheme(preset.display_name))
+            }
         }
     }
 

@@ -10,13 +10,13 @@ use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
 use hooklatch_egress::{Sender, SenderSettings};
 use hooklatch_engine::trace::Tracer;
-use hooklatch_engine::{Drained, Engine, EngineHandle, Transformer, replays};
+use hooklatch_engine::{Drained, Engine, EngineHandle, GuardedFetch, Transformer, replays};
 use hooklatch_server::bootstrap::bootstrap;
 use hooklatch_server::directory::Directory;
 use hooklatch_server::retention;
 use hooklatch_server::serve::{Limits, serve_as};
 use hooklatch_server::tls::Tls;
-use hooklatch_server::{App, Kept, Scheme, Settings as ServerSettings};
+use hooklatch_server::{App, Helpers, Kept, Scheme, Settings as ServerSettings};
 use hooklatch_store::memory::MemoryStore;
 use hooklatch_store::{Store, SystemClock};
 use hooklatch_store_postgres::PostgresStore;
@@ -97,11 +97,11 @@ impl Gateway {
             stop.child_token(),
         );
         let pruning = tokio::spawn(pruning);
-        let app = App::with_transformer(
+        let app = App::with_helpers(
             Arc::clone(&store),
             directory,
             server_settings(settings, reach, tracer),
-            transformer,
+            helpers(reach, transformer),
         );
         let changed = Arc::clone(app.replays_changed());
         let replays = replays::run(Arc::clone(&store), changed, stop.child_token());
@@ -239,6 +239,19 @@ fn transformer() -> Result<Arc<dyn Transformer>, Failure> {
         queue: 256,
         deadline: TRANSFORM_DEADLINE,
     }))
+}
+
+/// What the HTTP surface needs besides. What it fetches goes through a guard like any delivery's.
+fn helpers(reach: Reach, transformer: Arc<dyn Transformer>) -> Helpers {
+    let sender = Sender::with_system_resolver(SenderSettings {
+        reach,
+        ..SenderSettings::default()
+    });
+    Helpers {
+        transformer,
+        fetch: Arc::new(GuardedFetch::new(sender)),
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
 }
 
 fn start_engine(

@@ -19,6 +19,7 @@ mod deleted;
 mod documents;
 mod full_disk;
 mod kill;
+mod official;
 mod order;
 mod process;
 mod real_input;

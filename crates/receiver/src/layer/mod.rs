@@ -75,6 +75,12 @@ pub enum RulesError {
     /// A rule names no place for its key, or a wrong one.
     #[error("the key's locations are wrong: {0}")]
     Locations(String),
+    /// Its signature needs a certificate that has to be fetched.
+    #[error(
+        "signatures that need a certificate are checked by the gateway only: let it receive them, \
+             and verify its own signature here"
+    )]
+    Fetches,
 }
 
 impl Rules {
@@ -106,6 +112,9 @@ impl Rules {
     pub fn for_provider(id: &str, secrets: &[&str]) -> Result<Self, RulesError> {
         let preset = provider::preset(id);
         let preset = preset.ok_or_else(|| RulesError::UnknownProvider(id.to_owned()))?;
+        if preset.verifier.fetches() {
+            return Err(RulesError::Fetches);
+        }
         let verifier = json!({ "secrets": secrets });
         let spec = provider::verifier_spec(Some(preset), Some(verifier));
         let mut rules = Self::new(id, spec.map_err(RulesError::Field)?, preset.key_locations)?;
@@ -145,8 +154,12 @@ impl Rules {
             Some(error) => RulesError::Field(error),
             None => RulesError::Locations("the key has none".to_owned()),
         })?;
+        let verifier = Verifier::new(spec).map_err(RulesError::Field)?;
+        if verifier.fetches() {
+            return Err(RulesError::Fetches);
+        }
         Ok(Self {
-            verifier: Verifier::new(spec).map_err(RulesError::Field)?,
+            verifier,
             key,
             event_type: None,
             fingerprint_exclude: Vec::new(),

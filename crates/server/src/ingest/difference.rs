@@ -168,7 +168,7 @@ async fn compare(
     seen: &Seen,
 ) -> Result<Option<Vec<String>>, StoreError> {
     let original = Seen {
-        content_type: original.envelope.header("content-type").map(str::to_owned),
+        content_type: original.envelope.payload_type().map(str::to_owned),
         body: original.body.clone(),
     };
     let (length, seen) = (original.body.len() + seen.body.len(), seen.clone());

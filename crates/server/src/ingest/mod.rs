@@ -5,6 +5,8 @@
 //! store, and is answered when that has made it durable (C2).
 
 pub(crate) mod answer;
+mod certificates;
+mod certified;
 mod difference;
 mod handshake;
 mod refusal;
@@ -26,6 +28,7 @@ use hooklatch_core::token::token_hash;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+pub(crate) use certificates::Certificates;
 pub(crate) use difference::{Comparer, Difference, keep_differences};
 pub(crate) use refusal::RefusalLog;
 pub(crate) use share::SourceShares;
@@ -37,6 +40,7 @@ use crate::heavy;
 use crate::problem::{Kind, Problem};
 use crate::resources::base_url;
 use crate::trace::ArrivalSpan;
+use certified::{Certified, Unjudged};
 use refusal::Refusal;
 
 /// How long a sender shall wait while its source is paused, in seconds.
@@ -163,6 +167,10 @@ impl Arrived {
             }
             Err(problem) => return Err(self.refused_before_verification(problem)),
         };
+        let certified = match self.certified(&whole.bytes).await {
+            Ok(certified) => certified,
+            Err(unjudged) => return Err(self.unjudged(unjudged)),
+        };
         let Self {
             app,
             gate,
@@ -175,7 +183,10 @@ impl Arrived {
         let look = move || {
             let Whole { bytes, share } = whole;
             let intake = &gate.ready.intake;
-            let received = intake.receive(envelope, &url, bytes, received_at, &gate.routes);
+            let presented = certified.as_ref().map(Certified::presented);
+            let routes = &gate.routes;
+            let received =
+                intake.receive_certified(envelope, &url, bytes, received_at, routes, presented);
             (received, gate, share)
         };
         // The share of memory goes with the bytes, and is held until the answer: the store holds
@@ -202,6 +213,16 @@ impl Arrived {
             return Err(Problem::unavailable(detail).retry_after(PAUSE_SECONDS));
         }
         Ok(source.max_body_bytes)
+    }
+
+    fn unjudged(self, unjudged: Unjudged) -> Refusal {
+        match unjudged {
+            Unjudged::Refused(refusal) => {
+                let envelope = Arc::new(self.envelope);
+                refusal.logged(self.app, &self.gate, envelope, self.received_at)
+            }
+            Unjudged::Later(problem) => self.refused_before_verification(problem),
+        }
     }
 
     fn refused_before_verification(self, problem: Problem) -> Refusal {
@@ -268,6 +289,7 @@ async fn admit(
             Ok(answer::batch(&admissions, source))
         }
         Asked::Handshake(answer) => Ok(handshake::answer(answer)),
+        Asked::Confirm { url } => certified::confirm(app, gate, &url).await,
     }
 }
 
@@ -287,7 +309,7 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn of(arrival: &Arrival) -> Self {
         Self {
-            content_type: arrival.envelope.header("content-type").map(str::to_owned),
+            content_type: arrival.envelope.payload_type().map(str::to_owned),
             body: arrival.body.clone(),
         }
     }

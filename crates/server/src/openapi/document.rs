@@ -213,6 +213,16 @@ fn parameter(name: &str) -> Value {
             json!({"type": "string", "minLength": 1, "maxLength": 200}),
             "A text in the payload. A page looks through a bounded number of messages.",
         ),
+        "dry_run" => (
+            "dry_run",
+            json!({"type": "boolean", "default": false}),
+            "Only say what it would lead to; nothing is changed.",
+        ),
+        "generation" => (
+            "generation",
+            json!({"type": "integer", "minimum": 1, "maximum": u32::MAX, "default": 1}),
+            "Which run of the claim: a replay begins another.",
+        ),
         "key" => (
             "key",
             text(),

@@ -2,6 +2,7 @@
 //! never renamed. Names of outcomes, causes and the like come from our own enums.
 
 mod inputs;
+mod jobs;
 
 use hooklatch_core::cause::Cause;
 use hooklatch_core::delivery::attempt::AttemptOutcome;
@@ -56,7 +57,11 @@ pub(super) fn steps() -> Value {
     json!({"type": "integer", "enum": crate::stats::STEPS})
 }
 
+/// The same, or null. What may be anything, or is named elsewhere, stays as it is.
 fn maybe(mut schema: Value) -> Value {
+    if !schema["type"].is_string() {
+        return schema;
+    }
     if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
         values.push(Value::Null);
     }
@@ -107,9 +112,16 @@ fn record(fields: &[(&str, Value)]) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
-/// What a client writes: no other fields, and only these required.
+/// What a client writes: no other fields, and only these required. Null says the same as leaving
+/// the field out.
 fn input(required: &[&str], fields: &[(&str, Value)]) -> Value {
-    let mut schema = record(fields);
+    let mut all = Vec::with_capacity(fields.len());
+    for (name, schema) in fields {
+        let needed = required.contains(name);
+        let schema = schema.clone();
+        all.push((*name, if needed { schema } else { maybe(schema) }));
+    }
+    let mut schema = record(&all);
     schema["required"] = json!(required);
     schema["additionalProperties"] = json!(false);
     schema
@@ -131,6 +143,8 @@ pub(super) fn all() -> Value {
         inputs::resources(),
         inputs::calls(),
         history(),
+        jobs::replays(),
+        jobs::claims(),
         watching(),
     ];
     let all: Map<String, Value> = parts

@@ -13,7 +13,7 @@ use hooklatch_core::secret::Secret;
 use hooklatch_server::bootstrap::bootstrap;
 use hooklatch_server::directory::Directory;
 use hooklatch_server::serve::{Limits, serve};
-use hooklatch_server::{App, Settings};
+use hooklatch_server::{App, Helpers, Settings};
 use hooklatch_store::memory::MemoryStore;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -93,11 +93,17 @@ impl Gateway {
     }
 
     pub async fn start_with(settings: Settings, limits: Limits) -> Self {
-        let store = MemoryStore::new();
         let settings = Settings {
             reach: Reach::LoopbackToo,
             ..settings
         };
+        Self::start_helped(settings, limits, Helpers::default()).await
+    }
+
+    /// One that reaches where the settings say, with these helpers.
+
+    pub async fn start_helped(settings: Settings, limits: Limits, helpers: Helpers) -> Self {
+        let store = MemoryStore::new();
         let sealing_key = SealingKey::from_bytes([7; 32]);
         let opened = Directory::open(store.clone(), sealing_key, settings.reach).await;
         let directory = opened.expect("an empty store opens");
@@ -105,7 +111,7 @@ impl Gateway {
         bootstrap(&directory, Some(&key))
             .await
             .expect("the first start succeeds");
-        Self::serving(store, directory, settings, limits).await
+        Self::serving(store, directory, settings, limits, helpers).await
     }
 
     /// Another process over the same store.
@@ -114,7 +120,9 @@ impl Gateway {
         let sealing_key = SealingKey::from_bytes([7; 32]);
         let opened = Directory::open(self.store.clone(), sealing_key, settings.reach).await;
         let directory = opened.expect("the store opened before");
-        Self::serving(self.store.clone(), directory, settings, Limits::default()).await
+        let helpers = Helpers::default();
+        let limits = Limits::default();
+        Self::serving(self.store.clone(), directory, settings, limits, helpers).await
     }
 
     async fn serving(
@@ -122,8 +130,9 @@ impl Gateway {
         directory: Arc<Directory>,
         settings: Settings,
         limits: Limits,
+        helpers: Helpers,
     ) -> Self {
-        let app = App::new(store.clone(), directory, settings);
+        let app = App::with_helpers(store.clone(), directory, settings, helpers);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener
             .local_addr()

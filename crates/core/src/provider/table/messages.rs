@@ -1,8 +1,42 @@
-//! Who sends messages and meets: Mailgun, Meta, SendGrid, Slack, Twilio, Zoom.
+//! Who sends messages and meets: Amazon SNS, Mailgun, Meta, SendGrid, Slack, Twilio, Zoom.
 
 use super::{BLANK, HOUR, MINUTE, after, docs, library, unchecked};
 use crate::provider::{Checked, Handshake, Preset, Recipe};
 use crate::verify::{Algorithm, Encoding, Scheme};
+
+/// Any account can have SNS sign a message, by a topic of its own, so the source says which topic
+/// is its own. What is under 500 and not 429 is not tried again, so that a certificate that cannot
+/// be fetched is answered with 503.
+pub(super) const AWS_SNS: Preset = Preset {
+    id: "aws_sns",
+    display_name: "Amazon SNS",
+    secret: "the topic's ARN (`topic_arn`): there is no secret",
+    key_locations: &["body:$.MessageId"],
+    event_type: Some("body:$.Type"),
+    verifier: Recipe::AwsSns,
+    handshake: Some(Handshake::SubscriptionConfirmation),
+    retry_schedule: &[after(20), after(40), after(60)],
+    automatic_retry_window_seconds: Some(HOUR),
+    timeout_seconds: Some(15),
+    notes: "The certificate is fetched from `sns.<region>.amazonaws.com` (`.cn`). A subscription \
+            is confirmed by itself, unless the verifier says `\"confirm\": false`: then the \
+            message with its `SubscribeURL` is an event like any other, and so is the one that \
+            says that a subscription has ended. SNS sends its JSON as `text/plain`; it is read as \
+            JSON all the same. Raw message delivery is not signed, and so not let in.",
+    checked: Checked {
+        key: docs("docs.aws.amazon.com: HTTP/HTTPS headers (the message ID of a retry)"),
+        event_type: docs("docs.aws.amazon.com: HTTP/HTTPS headers"),
+        signature: library("sns-validator 0.3.5 (Node)"),
+        retry: docs(
+            "docs.aws.amazon.com: message delivery retries; a policy of one's own can \
+                     differ, up to an hour",
+        ),
+        timeout: Some(library("deadmanssnitch/snshttp: timeouts")),
+        handshake: Some(docs("docs.aws.amazon.com: prepare your endpoint")),
+        ..BLANK.checked
+    },
+    ..BLANK
+};
 
 /// The signature covers a time and a token and nothing of the event, so the key cannot be trusted
 /// more than the ingest URL can be kept secret.

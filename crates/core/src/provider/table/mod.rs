@@ -17,6 +17,7 @@ const HOUR: i64 = 3_600;
 /// Every provider, by id.
 pub(super) const PRESETS: &[Preset] = &[
     money::ADYEN,
+    messages::AWS_SNS,
     code::BITBUCKET,
     people::CALENDLY,
     standard::CLERK,
@@ -30,6 +31,7 @@ pub(super) const PRESETS: &[Preset] = &[
     messages::META,
     standard::OPENAI,
     money::PADDLE,
+    money::PAYPAL,
     standard::RESEND,
     messages::SENDGRID,
     money::SHOPIFY,

@@ -1,4 +1,4 @@
-//! Where money moves: Adyen, Paddle, Shopify, Square, Stripe, Xero.
+//! Where money moves: Adyen, Paddle, PayPal, Shopify, Square, Stripe, Xero.
 
 use super::{BLANK, DAY, HOUR, docs, library, unchecked};
 use crate::provider::{Checked, Handshake, Preset, Recipe};
@@ -60,6 +60,31 @@ pub(super) const PADDLE: Preset = Preset {
         volatile: Some(library(
             "@paddle/paddle-node-sdk 3.10.0: a replay is a notification of its own",
         )),
+        ..BLANK.checked
+    },
+    ..BLANK
+};
+
+/// How long a person can resend is not documented where it was looked for; the event is listed, and
+/// can be sent again from there.
+pub(super) const PAYPAL: Preset = Preset {
+    id: "paypal",
+    display_name: "PayPal",
+    secret: "the webhook's id (`webhook_id`), as the developer dashboard shows it: there is no \
+             secret",
+    key_locations: &["body:$.id"],
+    event_type: Some("body:$.event_type"),
+    verifier: Recipe::Paypal,
+    automatic_retry_window_seconds: Some(3 * DAY),
+    notes: "The certificate is fetched from `*.paypal.com` below `/v1/notifications/certs/`. Of \
+            the body only a CRC-32 is signed: whoever gets hold of one signed request can make \
+            another body that fits it, so keep recorded requests to yourself. An event that is \
+            resent by hand after the window counts as new.",
+    checked: Checked {
+        key: docs("developer.paypal.com: verify webhook signature (the event's `id`)"),
+        event_type: library("hookdeck/webhook-skills: paypal, event payload structure"),
+        signature: library("paypalrestsdk 1.13.3 (Python), WebhookEvent.verify"),
+        retry: library("hookdeck/webhook-skills: paypal, retries"),
         ..BLANK.checked
     },
     ..BLANK

@@ -32,8 +32,17 @@ pub struct StripeEvent {
     pub signature: String,
 }
 
+/// The Python that has the fetched packages.
+pub fn python() -> PathBuf {
+    inputs().join("python/bin/python")
+}
+
 /// Where fetched packages lie.
 pub fn modules() -> PathBuf {
+    inputs().join("node_modules")
+}
+
+fn inputs() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
     let inputs = target
         .expect("it lies in the target directory")
@@ -43,7 +52,7 @@ pub fn modules() -> PathBuf {
         "no {}: `cargo xtask test` fetches it",
         inputs.display()
     );
-    inputs.join("node_modules")
+    inputs
 }
 
 /// Every example payload that GitHub's octokit publishes.

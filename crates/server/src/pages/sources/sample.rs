@@ -63,7 +63,7 @@ fn signing(recipe: &Recipe) -> Option<(String, String)> {
                 "Stripe-Signature: t=$NOW,v1=$SIGNATURE".to_owned(),
             ))
         }
-        Recipe::StandardWebhooks | Recipe::Scheme { .. } => None,
+        Recipe::StandardWebhooks | Recipe::Paypal | Recipe::AwsSns | Recipe::Scheme { .. } => None,
     }
 }
 
