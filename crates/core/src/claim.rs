@@ -23,6 +23,20 @@ pub enum Scope {
     Connection(ConnectionId),
     /// Calls of the send API, by project and target.
     Send(ProjectId, SendTarget),
+    /// What a rule in shadow mode has seen: keys that protect nothing.
+    Shadow(OnTrial),
+}
+
+/// Whose rule is in shadow mode.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTrial {
+    /// A source's, beside its key rule.
+    Source(SourceId),
+    /// A connection's, among its rules.
+    Connection(ConnectionId),
 }
 
 /// Where a call of the send API wants its message to go.
@@ -53,6 +67,8 @@ impl fmt::Display for Scope {
             Self::Send(project, SendTarget::Url(url)) => write!(f, "send:{project}/url:{url}"),
             Self::Send(project, SendTarget::Tenant(id)) => write!(f, "send:{project}/tenant:{id}"),
             Self::Send(project, SendTarget::Broadcast) => write!(f, "send:{project}/broadcast"),
+            Self::Shadow(OnTrial::Source(id)) => write!(f, "shadow:{id}"),
+            Self::Shadow(OnTrial::Connection(id)) => write!(f, "shadow:{id}"),
         }
     }
 }
@@ -79,6 +95,7 @@ impl std::str::FromStr for Scope {
                 let project = project.parse().map_err(|_| ScopeError)?;
                 Self::Send(project, parse_target(target)?)
             }
+            "shadow" => Self::Shadow(parse_on_trial(rest)?),
             _ => return Err(ScopeError),
         };
         Ok(scope)
@@ -96,6 +113,15 @@ fn parse_target(text: &str) -> Result<SendTarget, ScopeError> {
         "tenant" => Ok(SendTarget::Tenant(rest.to_owned())),
         _ => Err(ScopeError),
     }
+}
+
+/// The ids say what they are of.
+fn parse_on_trial(text: &str) -> Result<OnTrial, ScopeError> {
+    let source = text.parse().map(OnTrial::Source);
+    source.or_else(|_| {
+        let connection = text.parse().map(OnTrial::Connection);
+        connection.map_err(|_| ScopeError)
+    })
 }
 
 impl From<Scope> for String {
@@ -177,6 +203,7 @@ impl Claim {
             Scope::Connection(_) | Scope::Send(_, SendTarget::Url(_)) => true,
             Scope::Source(_)
             | Scope::Group(_)
+            | Scope::Shadow(_)
             | Scope::Send(
                 _,
                 SendTarget::Endpoint(_) | SendTarget::Tenant(_) | SendTarget::Broadcast,
@@ -210,6 +237,8 @@ mod tests {
             Scope::Send(project, SendTarget::Url("https://a.example/x:y/z".into())),
             Scope::Send(project, SendTarget::Tenant("acme/eu".into())),
             Scope::Send(project, SendTarget::Broadcast),
+            Scope::Shadow(OnTrial::Source(SourceId::from_number(5))),
+            Scope::Shadow(OnTrial::Connection(ConnectionId::from_number(6))),
         ];
         for scope in scopes {
             assert_eq!(scope.to_string().parse(), Ok(scope));

@@ -85,6 +85,12 @@ impl Mint {
     }
 }
 
+/// In which slot a number was minted; 0 where one node mints alone, most of the time.
+pub fn slot_of(number: i64) -> NodeSlot {
+    let slots = number >> NODE_SEQUENCE_BITS;
+    NodeSlot(u8::try_from(slots & i64::from(u8::MAX)).expect("it was cut to eight bits"))
+}
+
 /// The smallest number that an id minted at `time` can have: for reading a time range by id.
 pub fn first_number_at(time: Timestamp) -> i64 {
     time.as_millis().clamp(0, i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
@@ -254,7 +260,7 @@ mod tests {
             for turn in 0..10_000 {
                 let number = mint.next(Timestamp::from_millis(5 + turn / 9_000));
                 assert!(number > last, "slot {slot}, turn {turn}");
-                assert_eq!(number >> 12 & 255, i64::from(slot), "turn {turn}");
+                assert_eq!(slot_of(number), NodeSlot(slot), "turn {turn}");
                 assert!(seen.insert(number), "slot {slot}, turn {turn}");
                 last = number;
             }

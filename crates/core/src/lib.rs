@@ -36,6 +36,7 @@ pub mod routing;
 pub mod rules;
 pub mod seal;
 pub mod secret;
+pub mod shadow;
 pub mod signature;
 pub mod time;
 pub mod token;

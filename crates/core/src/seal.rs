@@ -21,6 +21,11 @@ pub const NONCE_BYTES: usize = 24;
 
 const VERSION_PREFIX: &str = "hl1:";
 
+/// Whether a text looks like a sealed one.
+pub(crate) fn is_sealed(text: &str) -> bool {
+    text.starts_with(VERSION_PREFIX)
+}
+
 /// The key that every stored secret is sealed with.
 #[derive(Clone)]
 pub struct SealingKey(Zeroizing<[u8; KEY_BYTES]>);

@@ -47,6 +47,7 @@ fn arrival(store: &SqliteStore, envelope: &Envelope, n: usize) -> Arrival {
         },
         destinations: Vec::new(),
         rulings: Vec::new(),
+        shadow: None,
         disabled: Arc::default(),
         hints: Arc::default(),
         delay: Millis::ZERO,

@@ -23,6 +23,8 @@ const WHOLE_EVERY: Duration = Duration::from_secs(86_400);
 const SIZES_PER_STEP: usize = 2_000;
 /// Bodies are measured for one part in so many of the time.
 const MEASURING_SHARE: u32 = 20;
+/// What a rule in shadow mode has come to goes when it has judged nothing for so long.
+const SHADOWS_KEPT: Millis = Millis::from_seconds(90 * 86_400);
 
 /// How pruning goes.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,7 @@ pub async fn keep(
         pace: Pace::default(),
         walks: [Walk::default(), Walk::default(), Walk::default()],
         measured: None,
+        forgot: None,
     };
     loop {
         let round = async {
@@ -85,6 +88,8 @@ struct Pruner {
     walks: [Walk; 3],
     /// When bodies were last measured, and how long that took.
     measured: Option<(Instant, Duration)>,
+    /// When rules in shadow mode were last forgotten that judge nothing any more.
+    forgot: Option<Instant>,
 }
 
 /// What a round did.
@@ -132,7 +137,19 @@ impl Pruner {
         let too_much = self.too_much(projects).await?;
         self.walk(By::PayloadSize, projects, too_much, done).await?;
         let old = cuts(What::History, settings(), now);
-        self.walk(By::HistoryAge, projects, old, done).await
+        self.walk(By::HistoryAge, projects, old, done).await?;
+        self.forget_shadows().await
+    }
+
+    /// Once a day: they are few and small.
+    async fn forget_shadows(&mut self) -> Result<(), StoreError> {
+        if self.forgot.is_some_and(|at| at.elapsed() < WHOLE_EVERY) {
+            return Ok(());
+        }
+        let before = self.store.now() - SHADOWS_KEPT;
+        self.store.forget_shadows(before).await?;
+        self.forgot = Some(Instant::now());
+        Ok(())
     }
 
     /// Payloads whose senders said so.

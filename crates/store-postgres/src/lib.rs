@@ -39,6 +39,7 @@ mod requests;
 mod retention;
 mod rows;
 mod scan;
+mod shadows;
 mod snapshot;
 mod stats;
 mod store;

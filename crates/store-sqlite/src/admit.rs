@@ -127,16 +127,22 @@ fn admit_one(
 ) -> Result<Admission, Fault> {
     let arrival = &prepared.arrival;
     let mut known = Vec::new();
-    let mut priors = Vec::new();
+    let mut priors: Vec<Prior> = Vec::new();
     for (key, (wanted, texts)) in arrival.keys.iter().zip(&prepared.keys).enumerate() {
         let generations = &batch.memory.generations;
         let found = generations.find(batch, texts.place, &wanted.checksum, &wanted.scope)?;
         assert_one_live(batch, &found);
         for Found { claim, .. } in &found {
+            // Several keys often lead to one original.
+            let same = |prior: &&Prior| prior.claim.message_id == claim.message_id;
+            let original = match priors.iter().find(same) {
+                Some(prior) => prior.original.clone(),
+                None => original(batch, claim)?,
+            };
             priors.push(Prior {
                 key,
                 claim: claim.clone(),
-                original: original(batch, claim)?,
+                original,
             });
         }
         known.extend(found);
@@ -146,10 +152,12 @@ fn admit_one(
         Decision::Accept(accepted) => {
             write_accepted(batch, prepared, envelopes, accepted)?;
             write_claims(batch, prepared, &known, &accepted.claims)?;
+            batch.shadows.note(&accepted.shadows);
         }
         Decision::Repeat(repeat) => {
             write_repeat(batch, prepared, envelopes, repeat)?;
             write_claims(batch, prepared, &known, &repeat.claims)?;
+            batch.shadows.note(&repeat.shadows);
         }
     }
     Ok(decision.into_admission())

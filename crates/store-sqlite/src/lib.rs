@@ -33,6 +33,7 @@ mod retention;
 mod rows;
 mod scan;
 mod schema;
+mod shadows;
 mod stats;
 mod store;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::Fault;
-use crate::receiving;
+use crate::{receiving, shadows};
 
 /// The version of the tables. A file with a larger one is refused.
 pub(crate) const SCHEMA_VERSION: i64 = 1;
@@ -227,6 +227,7 @@ pub(crate) fn prepare(db: &Connection) -> Result<(), Unsuitable> {
         added.commit()?;
     }
     db.execute_batch(receiving::TABLES)?;
+    db.execute_batch(shadows::TABLES)?;
     Ok(())
 }
 

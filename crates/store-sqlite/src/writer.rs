@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hooklatch_core::ids::{MessageId, Mint};
+use hooklatch_core::shadow::ShadowSums;
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::{Clock, Wake};
@@ -23,7 +24,7 @@ use crate::fault::Fault;
 use crate::filter::KeyHash;
 use crate::memory::{Effects, Memory, Work};
 use crate::queue::{End, Operation, Queue, Taken};
-use crate::{listing, receiving, schema};
+use crate::{listing, receiving, schema, shadows};
 
 /// For how long the writer sleeps when nothing comes.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,6 +55,8 @@ pub(crate) struct Batch<'a> {
     pub effects: Effects,
     /// The first number that this batch minted: what has it or a larger one is not answered yet.
     pub first: i64,
+    /// What rules in shadow mode have said in this batch.
+    pub shadows: ShadowSums,
 }
 
 impl Batch<'_> {
@@ -209,11 +212,13 @@ impl Writer {
                 secret: &self.secret,
                 effects: Effects::default(),
                 first,
+                shadows: ShadowSums::default(),
             };
             let all = || {
                 for operation in operations.iter_mut() {
                     operation.apply(&mut batch)?;
                 }
+                shadows::write(batch.db, &batch.shadows)?;
                 batch.effects.listing = listing::step(&batch, operations.len())?;
                 Ok(())
             };

@@ -21,6 +21,7 @@ pub mod record;
 mod replays;
 mod retention;
 mod scan;
+mod shadows;
 pub mod stats;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -47,6 +48,7 @@ pub use replays::{
 };
 pub use retention::{PayloadSize, PayloadSizes, Retention};
 pub use scan::{ScanOf, ScanPage, ScanStep, Scanned, Scans};
+pub use shadows::Shadows;
 pub use stats::{ArrivalCount, AttemptCount, Counts, CountsQuery, RolledUp, Stats, Waiting};
 
 use std::error::Error;
@@ -114,6 +116,7 @@ pub trait Store:
     + Replays
     + Retention
     + Scans
+    + Shadows
     + Audits
     + 'static
 {

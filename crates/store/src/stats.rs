@@ -51,6 +51,8 @@ pub struct ArrivalCount {
     pub cause: Option<Cause>,
     /// How many.
     pub count: u64,
+    /// How many of them had no key.
+    pub unkeyed: u64,
 }
 
 /// Attempts that began during one step and have ended.

@@ -40,6 +40,10 @@ pub struct RequestFigures {
     pub by_outcome: BTreeMap<String, u64>,
     /// How many repetitions by cause.
     pub by_cause: BTreeMap<String, u64>,
+    /// How many had no key.
+    pub unkeyed: u64,
+    /// The share of those that were not refused that had a key, from 0 to 1.
+    pub coverage: Option<f64>,
 }
 
 /// Attempts that have ended.

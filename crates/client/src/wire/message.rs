@@ -223,6 +223,22 @@ pub struct MessageRouting {
     /// The message that had the key before.
     #[serde(default)]
     pub original_message_id: Option<String>,
+    /// What its rules in shadow mode would have dropped.
+    #[serde(default)]
+    pub shadows: Vec<WouldDrop>,
+}
+
+/// A rule in shadow mode that would have dropped a message.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct WouldDrop {
+    /// The position of the rule, from 0.
+    pub rule: u16,
+    /// Why.
+    pub detail: String,
+    /// The message that had the key before.
+    pub original_message_id: String,
+    /// Whether that one has another payload.
+    pub payload_differs: bool,
 }
 
 /// A delivery as its message lists it.

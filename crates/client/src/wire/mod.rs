@@ -17,7 +17,9 @@ pub use gateway::{
     RequestFigures, SourceFigures, Stats, StepFigures, WaitingFigures,
 };
 pub(crate) use message::NewMessageBody;
-pub use message::{Message, MessageDelivery, MessageRouting, MessageStatus, NewMessage, Target};
+pub use message::{
+    Message, MessageDelivery, MessageRouting, MessageStatus, NewMessage, Target, WouldDrop,
+};
 pub use replay::{Replay, ReplayCounts, ReplayFilter, ReplayPlan, ReplayStatus};
 pub use request::{Cause, Claim, Direction, Effect, Freed, Outcome, RequestRecord};
 

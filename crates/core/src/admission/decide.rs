@@ -7,6 +7,7 @@ use crate::delivery::Delivery;
 use crate::ids::{MessageId, Mint, RequestId};
 use crate::message::{Direction, Effect, KeyRecord, Message, Origin, Request, RequestOutcome};
 use crate::rules::{Passing, pass};
+use crate::shadow::{Judged, Judgement, Reality, judge};
 use crate::time::Timestamp;
 
 /// What a prior claim makes of an arrival.
@@ -25,15 +26,16 @@ enum Match<'a> {
 /// is still open; `mint` numbers what is made.
 pub fn decide(arrival: &Arrival, priors: &[Prior], mint: &mut Mint, now: Timestamp) -> Decision {
     let live = priors.iter().filter(|prior| prior.claim.protects(now));
-    // What a connection has seen only concerns its deliveries, not what the arrival is.
-    let (of_connections, own): (Vec<&Prior>, Vec<&Prior>) =
-        live.partition(|prior| is_of_connection(&prior.claim.scope));
+    // What a connection has seen only concerns its deliveries, and what a rule in shadow mode has
+    // seen concerns nothing; neither says what the arrival is.
+    let (of_others, own): (Vec<&Prior>, Vec<&Prior>) =
+        live.partition(|prior| is_of_another(&prior.claim.scope));
     let (look_alikes, known): (Vec<&Prior>, Vec<&Prior>) = own
         .into_iter()
         .partition(|prior| prior.claim.kind == ClaimKind::LookAlike);
     let arrived = Arrived {
         arrival,
-        of_connections: &of_connections,
+        of_others: &of_others,
         now,
     };
     match find(arrival, &known) {
@@ -58,16 +60,12 @@ pub fn decide(arrival: &Arrival, priors: &[Prior], mint: &mut Mint, now: Timesta
             (Direction::Inbound, OnConflict::Suppress) => {
                 repeat(&arrived, prior, &known, Payload::Differs, mint)
             }
-            (Direction::Inbound, OnConflict::Quarantine) => conflict(
-                arrival,
-                prior,
-                Effect::Held,
-                arrival.response_status,
-                mint,
-                now,
-            ),
+            (Direction::Inbound, OnConflict::Quarantine) => {
+                let status = arrival.response_status;
+                conflict(&arrived, prior, Effect::Held, status, mint)
+            }
             (Direction::Inbound, OnConflict::Reject) | (Direction::Outbound, _) => {
-                conflict(arrival, prior, Effect::None, 409, mint, now)
+                conflict(&arrived, prior, Effect::None, 409, mint)
             }
         },
     }
@@ -94,32 +92,59 @@ fn find<'a>(arrival: &Arrival, known: &[&'a Prior]) -> Match<'a> {
     }
 }
 
-fn is_of_connection(scope: &Scope) -> bool {
+/// Whether a key in this scope says nothing of what an arrival is.
+fn is_of_another(scope: &Scope) -> bool {
     match scope {
-        Scope::Connection(_) => true,
+        Scope::Connection(_) | Scope::Shadow(_) => true,
         Scope::Source(_) | Scope::Group(_) | Scope::Send(..) => false,
     }
 }
 
-/// An arrival with what its connections have seen of it.
+/// An arrival with what its connections, and rules in shadow mode, have seen of it.
 struct Arrived<'a> {
     arrival: &'a Arrival,
-    of_connections: &'a [&'a Prior],
+    of_others: &'a [&'a Prior],
     now: Timestamp,
 }
 
 impl Arrived<'_> {
     /// What leads a message of it, new or known, through its connections.
-    fn passing(&self, message_id: MessageId) -> Passing<'_> {
+    fn passing(&self, message_id: MessageId, request_id: RequestId) -> Passing<'_> {
         Passing {
             message_id,
+            request_id,
             project_id: self.arrival.project_id,
             destinations: &self.arrival.destinations,
             rulings: &self.arrival.rulings,
-            priors: self.of_connections,
+            priors: self.of_others,
             delay: self.arrival.delay,
             now: self.now,
         }
+    }
+
+    /// What a key rule in shadow mode says of it.
+    fn try_out(
+        &self,
+        request_id: RequestId,
+        message_id: MessageId,
+        reality: Reality,
+    ) -> Option<(Judgement, Option<Claim>)> {
+        let candidate = self.arrival.shadow.as_deref()?;
+        let key = candidate.key.as_ref();
+        let has = |prior: &&&Prior| {
+            key.is_some_and(|key| {
+                (&prior.claim.scope, prior.claim.checksum) == (&key.scope, key.checksum)
+            })
+        };
+        let prior = self.of_others.iter().find(has);
+        Some(judge(&Judged {
+            candidate,
+            prior: prior.map(|prior| &prior.claim),
+            request_id,
+            message_id,
+            reality,
+            now: self.now,
+        }))
     }
 }
 
@@ -133,7 +158,11 @@ struct Novelty {
 fn accept(arrived: &Arrived<'_>, novelty: &Novelty, mint: &mut Mint) -> Accepted {
     let (arrival, now) = (arrived.arrival, arrived.now);
     let id = MessageId::from_number(mint.next(now));
-    let passed = pass(&arrived.passing(id), mint);
+    let mut passed = pass(&arrived.passing(id, id.as_request()), mint);
+    if let Some((judgement, claim)) = arrived.try_out(id.as_request(), id, Reality::Accepted) {
+        passed.shadows.push(judgement);
+        passed.claims.extend(claim);
+    }
     let origin = match novelty.differs_from {
         Some(_) => Origin::Conflicting,
         None => Origin::Accepted,
@@ -167,6 +196,7 @@ fn accept(arrived: &Arrived<'_>, novelty: &Novelty, mint: &mut Mint) -> Accepted
         message,
         deliveries: passed.deliveries,
         claims: own_claims.chain(passed.claims).collect(),
+        shadows: passed.shadows,
     }
 }
 
@@ -175,7 +205,7 @@ fn accept(arrived: &Arrived<'_>, novelty: &Novelty, mint: &mut Mint) -> Accepted
 fn distinct_keys(arrival: &Arrival) -> impl Iterator<Item = &ClaimKey> {
     let before = |index: usize| &arrival.keys[..index];
     let keys = arrival.keys.iter().enumerate();
-    let keys = keys.filter(|(_, key)| !is_of_connection(&key.scope));
+    let keys = keys.filter(|(_, key)| !is_of_another(&key.scope));
     let distinct = keys.filter(move |(index, key)| {
         let same = |other: &ClaimKey| (&other.scope, other.checksum) == (&key.scope, key.checksum);
         !before(*index).iter().any(same)
@@ -184,7 +214,7 @@ fn distinct_keys(arrival: &Arrival) -> impl Iterator<Item = &ClaimKey> {
 }
 
 fn first_key(arrival: &Arrival) -> Option<&ClaimKey> {
-    let own = |key: &&ClaimKey| key.kind == ClaimKind::Key && !is_of_connection(&key.scope);
+    let own = |key: &&ClaimKey| key.kind == ClaimKind::Key && !is_of_another(&key.scope);
     arrival.keys.iter().find(own)
 }
 
@@ -239,12 +269,18 @@ fn repeat(
     let mut rerouted = None;
     if payload == Payload::Same && arrival.policy.on_failed_original == OnFailedOriginal::Redrive {
         if !prior.original.routed && !arrival.destinations.is_empty() {
-            rerouted = Some(pass(&arrived.passing(prior.original.message_id), mint));
+            let passing = arrived.passing(prior.original.message_id, request_id);
+            rerouted = Some(pass(&passing, mint));
         }
         redriven = redrive(arrival, prior, now);
     }
     let is_routed = rerouted.is_some();
-    let rerouted = rerouted.unwrap_or_default();
+    let mut rerouted = rerouted.unwrap_or_default();
+    let original = prior.original.message_id;
+    if let Some((judgement, claim)) = arrived.try_out(request_id, original, Reality::Repeated) {
+        rerouted.shadows.push(judgement);
+        rerouted.claims.extend(claim);
+    }
     let effect = match (redriven.is_empty(), rerouted.deliveries.is_empty()) {
         (false, _) => Effect::Redriven,
         (true, false) => Effect::Rerouted,
@@ -266,6 +302,7 @@ fn repeat(
         redriven,
         rerouted: rerouted.deliveries,
         routing: is_routed.then_some(rerouted.routing),
+        shadows: rerouted.shadows,
     }))
 }
 
@@ -325,24 +362,26 @@ fn claims_after_repeat(
 }
 
 fn conflict(
-    arrival: &Arrival,
+    arrived: &Arrived<'_>,
     prior: &Prior,
     effect: Effect,
     status: u16,
     mint: &mut Mint,
-    now: Timestamp,
 ) -> Decision {
-    let request_id = RequestId::from_number(mint.next(now));
-    let mut request = record(arrival, prior, request_id, effect, status);
+    let request_id = RequestId::from_number(mint.next(arrived.now));
+    let mut request = record(arrived.arrival, prior, request_id, effect, status);
     request.outcome = RequestOutcome::Conflict;
     request.payload_differs = true;
+    let tried = arrived.try_out(request_id, prior.original.message_id, Reality::Repeated);
+    let (judgement, claim) = tried.unzip();
     Decision::Repeat(Box::new(Repeat {
         request,
         keep_body: true,
-        claims: Vec::new(),
+        claims: claim.flatten().into_iter().collect(),
         redriven: Vec::new(),
         rerouted: Vec::new(),
         routing: None,
+        shadows: judgement.into_iter().collect(),
     }))
 }
 

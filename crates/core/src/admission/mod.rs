@@ -24,6 +24,7 @@ use crate::fingerprint::Fingerprint;
 use crate::ids::{EndpointId, MessageId, ProjectId, RequestId, SourceId};
 use crate::message::{DirectTarget, Direction, Envelope, Message, Request};
 use crate::rules::{Routing, Ruling};
+use crate::shadow::{Candidate, Judgement};
 use crate::time::{Millis, Timestamp};
 use crate::window::Window;
 
@@ -92,7 +93,8 @@ pub struct Arrival {
     pub fingerprint: Fingerprint,
     /// Its key under the current rule, then under former ones (C7), or its look-alike key (D5);
     /// nothing of these where nothing is to be recognised (S4). Then the keys that its `rulings`
-    /// ask for, each in the scope of its connection: they say nothing about the arrival itself.
+    /// ask for, each in the scope of its connection, and those of rules in shadow mode: they say
+    /// nothing about the arrival itself.
     pub keys: Vec<ClaimKey>,
     /// The settings.
     pub policy: Policy,
@@ -100,6 +102,8 @@ pub struct Arrival {
     pub destinations: Vec<Destination>,
     /// What the rules of those connections say.
     pub rulings: Vec<Ruling>,
+    /// What a key rule in shadow mode reads beside the source's own.
+    pub shadow: Option<Box<Candidate>>,
     /// Endpoints that take nothing now: their failed deliveries are not started again.
     pub disabled: Arc<BTreeSet<EndpointId>>,
     /// What headers and the provider's profile say about retries.
@@ -179,6 +183,8 @@ pub struct Accepted {
     pub deliveries: Vec<Delivery>,
     /// The claims to write, over any that they replace.
     pub claims: Vec<Claim>,
+    /// What rules in shadow mode say.
+    pub shadows: Vec<Judgement>,
 }
 
 /// A repetition, or another payload under a known key.
@@ -198,6 +204,8 @@ pub struct Repeat {
     /// Where such an original has matched now: that it is routed is to be written, and this as its
     /// `routing`. There need be no delivery: what a rule drops counts as routed.
     pub routing: Option<Vec<Routing>>,
+    /// What rules in shadow mode say.
+    pub shadows: Vec<Judgement>,
 }
 
 /// What the caller of a store learns about an arrival.

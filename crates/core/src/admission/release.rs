@@ -95,11 +95,13 @@ pub fn release(
     let mut message = message_of(request, original, input, mint);
     let unchecked = |ruling: &Ruling| Ruling {
         checks: Vec::new(),
+        shadows: Vec::new(),
         ..ruling.clone()
     };
     let rulings: Vec<Ruling> = input.rulings.iter().map(unchecked).collect();
     let passing = Passing {
         message_id: message.id,
+        request_id: request.id,
         project_id: request.project_id,
         destinations: &input.destinations,
         rulings: &rulings,

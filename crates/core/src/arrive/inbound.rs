@@ -12,12 +12,14 @@ use crate::cause::Hints;
 use crate::config::Source;
 use crate::delivery::lifecycle::Destination;
 use crate::delivery::order::Ordered;
+use crate::fingerprint::Fingerprint;
 use crate::ids::{EndpointId, ProjectId, SourceId};
-use crate::key::SplitError;
+use crate::key::{self, SplitError};
 use crate::message::Envelope;
 use crate::provider::{Answer, Handshake, Preset, RetryAt, preset};
 use crate::rules::Rulebook;
 use crate::secret::MASK;
+use crate::shadow::{Candidate, ShadowRule};
 use crate::time::{Millis, Timestamp};
 use crate::verify::{Credential, Presented, Refusal, SignedRequest, Verifier, Wanted};
 
@@ -29,6 +31,7 @@ pub struct Intake {
     pub(super) verifier: Verifier,
     pub(super) rule: Rule,
     pub(super) former: Vec<Rule>,
+    pub(super) shadow: Option<ShadowRule>,
     pub(super) policy: Policy,
     pub(super) response_status: u16,
     pub(super) retry_headers: &'static [&'static str],
@@ -112,6 +115,7 @@ impl Intake {
                 .iter()
                 .map(|rule| Rule::before(source.id, rule))
                 .collect(),
+            shadow: source.shadow(),
             policy: policy_of(source),
             response_status: source
                 .response
@@ -123,6 +127,18 @@ impl Intake {
             handshake: profile.and_then(|preset| preset.handshake),
             token_hash: source.token_hash.0,
         }
+    }
+
+    /// What the source's key rule in shadow mode reads in a request.
+    pub(super) fn shadow(
+        &self,
+        request: &key::Request<'_>,
+        body: &key::Body<'_>,
+        fingerprint: Fingerprint,
+    ) -> Option<Box<Candidate>> {
+        let shadow = self.shadow.as_ref()?;
+        let candidate = self.rule.try_out(shadow, request, body, fingerprint);
+        Some(Box::new(candidate))
     }
 
     /// What a valid signature vouches for (K8).

@@ -113,6 +113,7 @@ pub fn outbound(mut call: Call) -> Arrival {
         },
         destinations: call.destinations,
         rulings,
+        shadow: None,
         disabled: call.disabled,
         hints: Arc::new(Hints::default()),
         delay: call.delay,

@@ -93,6 +93,8 @@ impl Reading<'_> {
             .map(|rulebook| rulebook.rule_on(&request, body, fingerprint))
             .collect();
         keys.extend(keys_of(&rulings));
+        let shadow = intake.shadow(&request, body, fingerprint);
+        keys.extend(shadow.iter().filter_map(|it| it.key.clone()));
         let mut destinations = self.routes.destinations.clone();
         order::assign(&mut destinations, &self.routes.ordered, &request, body);
         Ok(Arrival {
@@ -109,6 +111,7 @@ impl Reading<'_> {
             policy: intake.policy,
             destinations,
             rulings,
+            shadow,
             disabled: Arc::clone(&self.routes.disabled),
             hints: Arc::clone(&shared.hints),
             delay: Millis::ZERO,

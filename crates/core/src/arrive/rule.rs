@@ -8,6 +8,7 @@ use crate::ids::{GroupId, SourceId};
 use crate::key::{self, Body, Extracted, KeyRule, MissingKey, PartText, extract, value_text_at};
 use crate::limits::EVENT_TYPE_CHARS_MAX;
 use crate::location::{Location, Split, WildPath};
+use crate::shadow::{Candidate, ShadowRule};
 use crate::time::Timestamp;
 
 /// How a source reads a request, now or formerly.
@@ -66,6 +67,17 @@ impl Rule {
         body: &Body<'_>,
     ) -> Fingerprint {
         fingerprint(event_type, body, request.body, &self.exclude)
+    }
+
+    /// What a key rule in shadow mode reads, from payloads as this rule sees them.
+    pub(super) fn try_out(
+        &self,
+        shadow: &ShadowRule,
+        request: &key::Request<'_>,
+        body: &Body<'_>,
+        fingerprint: Fingerprint,
+    ) -> Candidate {
+        shadow.read(request, body, fingerprint, &self.exclude)
     }
 
     /// Whether both rules read the same fingerprint from every payload.

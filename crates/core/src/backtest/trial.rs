@@ -86,7 +86,14 @@ impl Trial {
         };
         let rule = deduplicate.key_rule();
         let window = deduplicate.window_seconds;
-        let rulebook = Rulebook::of(connection)?;
+        // One in shadow mode is tried as if it acted.
+        let mut acting = connection.clone();
+        for rule in &mut acting.rules {
+            if let crate::config::Rule::Deduplicate(rule) = rule {
+                rule.shadow = false;
+            }
+        }
+        let rulebook = Rulebook::of(&acting)?;
         let rulebook = rulebook.expect("a connection with a rule has a rulebook");
         Ok(Self::Rules {
             rulebook: Arc::new(rulebook),

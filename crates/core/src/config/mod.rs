@@ -27,6 +27,7 @@ mod project;
 mod record;
 mod rotation;
 mod rules;
+mod secret_changes;
 mod source;
 mod source_input;
 #[cfg(test)]
@@ -54,7 +55,8 @@ pub use project::{ApiKey, ApiKeyInput, Project, ProjectInput, Scope};
 pub use record::{Record, RecordError};
 pub use rotation::{Rotation, RotationInput, SECRET_OVERLAP_SECONDS};
 pub use rules::{Deduplicate, Rule};
-pub use source::{FormerToken, Source, SourceResponse};
+pub use secret_changes::secret_changes;
+pub use source::{FormerToken, ShadowKey, Source, SourceResponse};
 pub use source_input::{BuiltSource, SourceInput, SourcePlace, SourceResponseInput};
 pub use verifier::SealedVerifier;
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{FieldError, Window, read};
 use crate::filter::Filter;
 use crate::key::{Content, KeyRule};
-use crate::limits::{DELAY_SECONDS_MAX, RULES_MAX, SCRIPT_BYTES_MAX};
+use crate::limits::{DELAY_SECONDS_MAX, RULES_MAX, SCRIPT_BYTES_MAX, WINDOW_SECONDS_MAX};
 use crate::location::{Location, WildPath};
 
 /// What is done with a message on its way through a connection.
@@ -45,6 +45,14 @@ pub struct Deduplicate {
     pub exclude: Vec<WildPath>,
     /// For how long.
     pub window_seconds: Window,
+    /// Whether it only says what it would do, and drops nothing.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shadow: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 #[derive(Default, Deserialize)]
@@ -89,6 +97,9 @@ impl Deduplicate {
             errors.push(FieldError::new(*pointer, detail));
         }
         self.window_seconds.check(errors);
+        if self.shadow {
+            check_shadow_window(self.window_seconds, errors);
+        }
         // Where the paths stand in a key rule, and where in this one.
         let here = |error: FieldError| {
             let pointer = error.pointer.strip_prefix("/content").map(str::to_owned);
@@ -97,6 +108,16 @@ impl Deduplicate {
         if let Err(found) = self.key_rule().validate() {
             errors.extend(found.into_iter().map(here));
         }
+    }
+}
+
+/// Keys that protect nothing are not kept for ever.
+pub(super) fn check_shadow_window(window: Window, errors: &mut Vec<FieldError>) {
+    if window == Window::Forever {
+        let detail = format!(
+            "should be at most {WINDOW_SECONDS_MAX} seconds in shadow mode, whose keys are forgotten"
+        );
+        errors.push(FieldError::new("/window_seconds", detail));
     }
 }
 

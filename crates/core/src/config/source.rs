@@ -5,12 +5,14 @@ use serde_json::{Map, Value, json};
 
 use super::{FormerRule, Making, Record, SealedVerifier, SecretHash, Window};
 use crate::admission::{OnConflict, OnFailedOriginal};
+use crate::claim::OnTrial;
 use crate::ids::{GroupId, ProjectId, SourceId};
 use crate::key::KeyRule;
 use crate::limits::LIVE_SECRETS_MAX;
 use crate::location::{Location, Split, WildPath};
 use crate::seal::{Opener, SealError, SealingKey};
 use crate::secret::Secret;
+use crate::shadow::ShadowRule;
 use crate::time::{Millis, Timestamp};
 use crate::token;
 
@@ -38,6 +40,9 @@ pub struct Source {
     pub key: Option<KeyRule>,
     /// The group that `key.group` names.
     pub group: Option<GroupId>,
+    /// A key rule that is tried beside it, and never acts.
+    #[serde(default)]
+    pub shadow_key: Option<ShadowKey>,
     /// How long claims live.
     pub window: Window,
     /// Whether every sight of a key starts the window again.
@@ -81,6 +86,17 @@ pub struct Source {
     pub deleted_at: Option<Timestamp>,
 }
 
+/// A key rule in shadow mode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowKey {
+    /// The rule.
+    pub key: KeyRule,
+    /// For how long a key is protected.
+    #[serde(default)]
+    pub window_seconds: Window,
+}
+
 /// A token that was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FormerToken {
@@ -106,6 +122,16 @@ impl Record for Source {
 }
 
 impl Source {
+    /// Its key rule in shadow mode, prepared.
+    pub fn shadow(&self) -> Option<ShadowRule> {
+        let shadow = self.shadow_key.as_ref()?;
+        let reading = (&self.event_type, &self.split, &self.fingerprint_exclude);
+        let reading = serde_json::to_string(&reading).expect("locations always serialise");
+        let of = OnTrial::Source(self.id);
+        let rule = ShadowRule::new(of, shadow.key.clone(), shadow.window_seconds, &reading);
+        Some(rule)
+    }
+
     /// The token of the ingest URL.
     pub fn token(&self, sealing_key: &SealingKey) -> Result<Secret, SealError> {
         Opener::new(sealing_key, &self.id.to_string()).open(&self.token_sealed)
@@ -163,6 +189,7 @@ impl Source {
             "provider": self.provider,
             "verifier": self.verifier.public(),
             "key": self.key,
+            "shadow_key": self.shadow_key,
             "window_seconds": self.window,
             "sliding": self.sliding,
             "on_conflict": self.on_conflict,

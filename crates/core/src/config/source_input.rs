@@ -8,7 +8,8 @@ use super::merge::{self, Shape};
 use super::preset::{self, Given};
 use super::{
     FieldError, Group, GroupFacts, Making, OnConflict, OnFailedOriginal, SealedVerifier,
-    SecretHash, Source, SourceResponse, Window, check, read, rule_change, verifier, warnings,
+    SecretHash, ShadowKey, Source, SourceResponse, Window, check, read, rule_change,
+    rules::check_shadow_window, verifier, warnings,
 };
 use crate::ids::SourceId;
 use crate::key::KeyRule;
@@ -34,7 +35,7 @@ const SHAPE: Shape = Shape {
         "created_at",
         "updated_at",
     ],
-    whole: &["key"],
+    whole: &["key", "shadow_key"],
     tagged: &[("verifier", "type")],
 };
 
@@ -51,6 +52,8 @@ pub struct SourceInput {
     pub verifier: Option<Value>,
     /// The key rule; without one, and without a provider, the source is unkeyed.
     pub key: Option<KeyRule>,
+    /// A key rule that is tried beside it, and never acts.
+    pub shadow_key: Option<ShadowKey>,
     /// Seconds, or `"forever"`.
     pub window_seconds: Option<Window>,
     /// Whether every sight of a key starts the window again.
@@ -205,6 +208,7 @@ impl SourceInput {
             former_tokens: existing.map_or_else(Vec::new, |old| old.former_tokens.clone()),
             key: key_rule(self.key, given.key),
             group: None,
+            shadow_key: self.shadow_key,
             window: self.window_seconds.unwrap_or(given.window),
             sliding: self.sliding.unwrap_or(false),
             on_conflict: self.on_conflict.unwrap_or_default(),
@@ -239,6 +243,7 @@ impl SourceInput {
             errors.extend(found.into_iter().map(|error| error.under("/key")));
         }
         self.window_seconds.unwrap_or(given.window).check(errors);
+        check_shadow(self.shadow_key.as_ref(), errors);
         let bounds = (1, given.max_body_bytes, BODY_BYTES_MAX);
         check::number("/max_body_bytes", self.max_body_bytes, bounds, errors);
         if self
@@ -298,6 +303,24 @@ fn methods(written: Option<Vec<String>>, errors: &mut Vec<FieldError>) -> Vec<St
         ));
     }
     methods
+}
+
+fn check_shadow(shadow: Option<&ShadowKey>, errors: &mut Vec<FieldError>) {
+    let Some(shadow) = shadow else { return };
+    let mut found = shadow.key.validate().err().unwrap_or_default();
+    if shadow.key.group.is_some() {
+        let detail = "a key in shadow mode is in no group; leave it out";
+        found.push(FieldError::new("/group", detail));
+    }
+    errors.extend(
+        found
+            .into_iter()
+            .map(|error| error.under("/shadow_key/key")),
+    );
+    let mut found = Vec::new();
+    shadow.window_seconds.check(&mut found);
+    check_shadow_window(shadow.window_seconds, &mut found);
+    errors.extend(found.into_iter().map(|error| error.under("/shadow_key")));
 }
 
 fn check_response(response: &SourceResponseInput, errors: &mut Vec<FieldError>) {

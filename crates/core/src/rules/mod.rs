@@ -18,13 +18,14 @@ pub(crate) use pass::{Passing, pass};
 use std::sync::Arc;
 
 use crate::arrive::scope_bytes;
-use crate::claim::{ClaimKey, ClaimKind, Scope};
-use crate::config::{Connection, Rule};
+use crate::claim::{ClaimKey, ClaimKind, OnTrial, Scope};
+use crate::config::{Connection, Deduplicate, Rule};
 use crate::field::FieldError;
 use crate::filter::{Filter, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ConnectionId, MessageId};
 use crate::key::{Body, Checksum, Extracted, KeyRule, Request, extract};
+use crate::shadow::{Candidate, ShadowId, ShadowRule};
 use crate::time::Millis;
 use crate::window::Window;
 
@@ -40,6 +41,7 @@ pub struct Rulebook {
 enum Prepared {
     Filter(Box<Filter>),
     Deduplicate(Box<Deduplication>),
+    Shadow(Box<ShadowRule>),
     Delay(Millis),
     /// Done at the first attempt.
     Transform,
@@ -66,6 +68,19 @@ pub struct Ruling {
     pub delay: Millis,
     /// The last rule that delays it.
     pub delayed_by: Option<u16>,
+    /// What its rules in shadow mode read.
+    pub shadows: Vec<Shadowing>,
+}
+
+/// What a rule in shadow mode reads in a message that reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadowing {
+    /// The position of the rule.
+    pub rule: u16,
+    /// How many of the `checks` come before it.
+    pub after: usize,
+    /// What it reads.
+    pub candidate: Candidate,
 }
 
 /// A key under which a connection takes only one message.
@@ -104,6 +119,22 @@ pub struct Routing {
     /// The message that had the key before, where a rule deduplicates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_message_id: Option<MessageId>,
+    /// What its rules in shadow mode would have dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<WouldDrop>,
+}
+
+/// A rule in shadow mode that would have dropped a message.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WouldDrop {
+    /// The position of the rule, from 0.
+    pub rule: u16,
+    /// Why, for people.
+    pub detail: String,
+    /// The message that had the key before.
+    pub original_message_id: MessageId,
+    /// Whether that one has another payload.
+    pub payload_differs: bool,
 }
 
 /// Whether a connection let a message pass.
@@ -158,6 +189,7 @@ impl Rulebook {
             dropped: None,
             delay: Millis::ZERO,
             delayed_by: None,
+            shadows: Vec::new(),
         };
         for (at, rule) in self.rules.iter().enumerate() {
             let position = u16::try_from(at).expect("a connection has few rules");
@@ -174,6 +206,10 @@ impl Rulebook {
                     let check = deduplication.check(position, request, body, fingerprint);
                     ruling.checks.extend(check);
                 }
+                Prepared::Shadow(shadow) => {
+                    let candidate = shadow.read(request, body, fingerprint, &[]);
+                    ruling.try_out(position, candidate);
+                }
                 Prepared::Transform => {}
                 Prepared::Delay(delay) => {
                     ruling.delay = ruling.delay + *delay;
@@ -183,6 +219,41 @@ impl Rulebook {
         }
         ruling
     }
+}
+
+impl Ruling {
+    /// Two rules that say the same are one trial.
+    fn try_out(&mut self, rule: u16, candidate: Candidate) {
+        let mut known = self.shadows.iter().map(|it| it.candidate.shadow);
+        if known.any(|known| known == candidate.shadow) {
+            return;
+        }
+        self.shadows.push(Shadowing {
+            rule,
+            after: self.checks.len(),
+            candidate,
+        });
+    }
+}
+
+/// The rules of a connection that are in shadow mode, with their positions and names.
+pub fn shadows_of(connection: &Connection) -> Vec<(u16, ShadowId)> {
+    let rules = connection.rules.iter().enumerate();
+    let shadows = rules.filter_map(|(at, rule)| match rule {
+        Rule::Deduplicate(rule) if rule.shadow => {
+            let position = u16::try_from(at).expect("a connection has few rules");
+            Some((position, shadow_rule(connection.id, rule).id()))
+        }
+        Rule::Deduplicate(_) | Rule::Filter(_) | Rule::Transform { .. } | Rule::Delay { .. } => {
+            None
+        }
+    });
+    shadows.collect()
+}
+
+fn shadow_rule(connection: ConnectionId, rule: &Deduplicate) -> ShadowRule {
+    let of = OnTrial::Connection(connection);
+    ShadowRule::new(of, rule.key_rule(), rule.window_seconds, "")
 }
 
 fn script_of(rule: &Rule) -> Option<Arc<str>> {
@@ -199,6 +270,9 @@ fn prepared(rule: &Rule, at: usize, connection: ConnectionId) -> Result<Prepared
             let filter = Filter::compile(&document.clone().into());
             let filter = filter.map_err(|errors| errors.into_iter().map(under).collect::<Vec<_>>());
             Prepared::Filter(Box::new(filter?))
+        }
+        Rule::Deduplicate(rule) if rule.shadow => {
+            Prepared::Shadow(Box::new(shadow_rule(connection, rule)))
         }
         Rule::Deduplicate(rule) => {
             let scope = Scope::Connection(connection);
@@ -258,6 +332,10 @@ impl Deduplication {
 
 /// The keys that rulings ask the ledger for.
 pub(crate) fn keys_of(rulings: &[Ruling]) -> impl Iterator<Item = ClaimKey> {
-    let checks = rulings.iter().flat_map(|ruling| &ruling.checks);
-    checks.map(|check| check.key.clone())
+    rulings.iter().flat_map(|ruling| {
+        let checks = ruling.checks.iter().map(|check| &check.key);
+        let shadows = ruling.shadows.iter();
+        let shadows = shadows.filter_map(|shadow| shadow.candidate.key.as_ref());
+        checks.chain(shadows).cloned()
+    })
 }

@@ -61,6 +61,7 @@ impl Line {
     fn pass(&self, body: &str, priors: &[Prior]) -> pass::Passed {
         let passing = Passing {
             message_id: MESSAGE,
+            request_id: MESSAGE.as_request(),
             project_id: ProjectId::from_number(1),
             destinations: &[self.destination()],
             rulings: &[self.ruling(body)],
@@ -235,6 +236,54 @@ fn two_rules_that_find_one_value_in_two_places_do_not_meet() {
     assert_eq!(line.pass(r#"{"a": 2, "b": 1}"#, &seen).deliveries.len(), 1);
     let again = line.pass(r#"{"a": 3, "b": 2}"#, &seen);
     assert_eq!(again.routing[0].rule, Some(1));
+}
+
+#[test]
+fn a_rule_in_shadow_mode_says_what_it_would_drop_and_lets_pass() {
+    let tried = json!({
+        "type": "deduplicate", "locations": ["body:$.id"], "window_seconds": 60, "shadow": true,
+    });
+    let line = Line::with(json!([tried, {"type": "delay", "seconds": 5}, tried]));
+    let first = line.pass(r#"{"id": 1}"#, &[]);
+    assert_eq!(
+        (first.shadows.len(), first.claims.len()),
+        (1, 1),
+        "one trial"
+    );
+    assert_eq!(first.shadows[0].verdict, crate::shadow::Verdict::New);
+    let scope = Scope::Shadow(OnTrial::Connection(line.connection.id));
+    assert_eq!(
+        (&first.claims[0].scope, &first.claims[0].parts[..]),
+        (&scope, &[][..])
+    );
+    let seen = line.seen(r#"{"id": 1}"#, Vec::new());
+    let again = line.pass(r#"{"id": 1}"#, &seen);
+    assert_eq!((again.deliveries.len(), again.claims.len()), (1, 0));
+    let [routing] = &again.routing[..] else {
+        panic!("one connection: {:?}", again.routing);
+    };
+    assert_eq!(routing.outcome, RoutingOutcome::Routed);
+    assert_eq!(routing.detail.as_deref(), Some("delayed by 5 s"));
+    let would_drop = &routing.shadows[0];
+    assert_eq!(
+        (would_drop.rule, would_drop.original_message_id),
+        (0, EARLIER)
+    );
+    assert!(!would_drop.payload_differs);
+    let named = shadows_of(&line.connection);
+    assert_eq!(named.len(), 2);
+    assert!(
+        named
+            .iter()
+            .all(|(_, shadow)| *shadow == first.shadows[0].shadow)
+    );
+    let acting = line.seen(r#"{"id": 1}"#, vec![line.failed(Reason::AttemptsExhausted)]);
+    let passed = line.pass(r#"{"id": 1}"#, &acting);
+    assert_eq!(
+        passed.routing[0].shadows,
+        [],
+        "what never arrived stands in nobody's way"
+    );
 }
 
 #[test]

@@ -184,6 +184,7 @@ impl World {
             },
             destinations: event.destinations,
             rulings: Vec::new(),
+            shadow: None,
             disabled: Arc::default(),
             hints: Arc::default(),
             delay: Millis::ZERO,

@@ -78,8 +78,7 @@ pub(crate) async fn run(arguments: Box<ApplyArgs>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Carries out every step; what was declared with a secret is sent in any case, because whether a
-/// secret differs cannot be seen.
+/// Carries out every step that changes something.
 async fn carry_out(
     client: &Client,
     declared: &Declared,
@@ -89,8 +88,7 @@ async fn carry_out(
 ) -> Result<(), Failure> {
     let mut done = Vec::new();
     for step in steps {
-        let worth = step.action.changes() || step.has_secrets;
-        if !worth {
+        if !step.action.changes() {
             continue;
         }
         match one(client, declared, &mut known, step).await {

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::listed;
 
 /// What the gateway sets by itself, and what is shown once.
-const NOT_DECLARED: [&str; 13] = [
+const NOT_DECLARED: [&str; 15] = [
     "id",
     "project_id",
     "ingest_url",
@@ -25,6 +25,8 @@ const NOT_DECLARED: [&str; 13] = [
     "unsigned_locations",
     "disabled",
     "paused",
+    "former_ingest_urls_until",
+    "secret_changes",
 ];
 
 /// What is done with one resource.
@@ -36,6 +38,8 @@ pub(crate) enum Action {
     Change {
         /// Each with its value before and after.
         fields: BTreeMap<String, (Value, Value)>,
+        /// The fields whose secrets change, which are not shown.
+        secrets: Vec<String>,
     },
     /// It is as declared.
     Keep,
@@ -205,6 +209,7 @@ async fn step(
             None => Action::Create,
             Some(before) => Action::Change {
                 fields: led_elsewhere(before, document),
+                secrets: Vec::new(),
             },
         };
         return Ok(made(action, Vec::new()));
@@ -219,9 +224,9 @@ async fn step(
     let warnings = warnings.collect();
     let action = match before {
         None => Action::Create,
-        Some(before) => match differing(before, &after) {
-            fields if fields.is_empty() => Action::Keep,
-            fields => Action::Change { fields },
+        Some(before) => match (differing(before, &after), secrets(&after)) {
+            (fields, secrets) if fields.is_empty() && secrets.is_empty() => Action::Keep,
+            (fields, secrets) => Action::Change { fields, secrets },
         },
     };
     Ok(made(action, warnings))
@@ -235,6 +240,13 @@ fn led_elsewhere(before: &Value, document: &Document) -> BTreeMap<String, (Value
         }
     }
     fields
+}
+
+/// The fields whose secrets would change, as the gateway says.
+fn secrets(after: &Value) -> Vec<String> {
+    let names = after["secret_changes"].as_array().into_iter().flatten();
+    let names = names.filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
 }
 
 /// The declared fields that differ.
@@ -256,11 +268,13 @@ fn differing(before: &Value, after: &Value) -> BTreeMap<String, (Value, Value)> 
 impl Step {
     /// The step as JSON.
     pub(crate) fn to_json(&self) -> Value {
+        let mut differing: &[String] = &[];
         let (action, changes) = match &self.action {
             Action::Create => ("create", json!({})),
             Action::Keep => ("keep", json!({})),
             Action::Delete { .. } => ("delete", json!({})),
-            Action::Change { fields } => {
+            Action::Change { fields, secrets } => {
+                differing = secrets;
                 let fields = fields.iter().map(|(name, (before, after))| {
                     (name.clone(), json!({"before": before, "after": after}))
                 });
@@ -269,7 +283,7 @@ impl Step {
         };
         json!({
             "kind": self.kind.singular(), "name": self.name, "action": action,
-            "changes": changes, "warnings": self.warnings,
+            "changes": changes, "secret_changes": differing, "warnings": self.warnings,
         })
     }
 
@@ -282,9 +296,12 @@ impl Step {
             Action::Delete { .. } => '-',
         };
         let mut text = format!("{mark} {} {:?}\n", self.kind.singular(), self.name);
-        if let Action::Change { fields } = &self.action {
+        if let Action::Change { fields, secrets } = &self.action {
             for (name, (before, after)) in fields {
                 text.push_str(&format!("    {name}: {before} -> {after}\n"));
+            }
+            for name in secrets {
+                text.push_str(&format!("    {name}: its secret changes\n"));
             }
         }
         for warning in &self.warnings {
@@ -316,12 +333,13 @@ mod tests {
             name: "orders".to_owned(),
             action: Action::Change {
                 fields: fields.into(),
+                secrets: vec!["secret".to_owned()],
             },
             warnings: vec!["take care".to_owned()],
             has_secrets: false,
         };
         let text = "~ endpoint \"orders\"\n    url: \"http://a\" -> \"http://b\"\n    \
-                    warning: take care\n";
+                    secret: its secret changes\n    warning: take care\n";
         assert_eq!(step.in_words(), text);
         assert_eq!(step.to_json()["changes"]["url"]["after"], "http://b");
     }

@@ -1,6 +1,6 @@
 //! Declared sources, endpoints and connections, brought about and kept.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -36,11 +36,15 @@ rules = [{ type = "filter", body = { kind = "paid" } }]
 
 impl World {
     async fn apply(&self, text: &str, words: &[&str]) -> (i32, Value, String) {
+        self.apply_with("s3same-s3same", text, words).await
+    }
+
+    async fn apply_with(&self, secret: &str, text: &str, words: &[&str]) -> (i32, Value, String) {
         let path = self.dir.path().join("hooks.toml");
         std::fs::write(&path, text).expect("the directory is ours");
         let mut command = Command::new(gateway::BINARY);
         gateway::configure(&mut command);
-        command.env("SHOP_SECRET", "s3same-s3same");
+        command.env("SHOP_SECRET", secret);
         command.arg("apply").arg(&path).arg("--json").args(words);
         let server = format!("http://{}", self.gateway.address);
         let output = command.args(["--server", &server]).output().await;
@@ -48,7 +52,7 @@ impl World {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            !said.contains("s3same") && !error.contains("s3same"),
+            !said.contains(secret) && !error.contains(secret),
             "{said}{error}"
         );
         let code = output.status.code().expect("it ended by itself");
@@ -94,6 +98,18 @@ async fn a_file_is_shown_then_carried_out_and_then_finds_nothing_to_do(on: Backe
     assert_eq!(world.names("connections").await, ["shop to orders"]);
     let (code, plan, _) = world.apply(FIRST, &["--check"]).await;
     assert_eq!((code, actions(&plan)), (0, vec!["keep"; 3]), "{plan}");
+    let other = "another-s3cret";
+    let (code, plan, _) = world.apply_with(other, FIRST, &["--check"]).await;
+    assert_eq!((code, actions(&plan)), (1, vec!["change", "keep", "keep"]));
+    let source = &plan["plan"][0];
+    assert_eq!(source["secret_changes"], json!(["verifier"]), "{plan}");
+    assert_eq!(source["changes"], json!({}), "nothing else does, {plan}");
+    let (code, _, error) = world.apply_with(other, FIRST, &["--yes"]).await;
+    assert_eq!(code, 0, "{error}");
+    let (code, plan, _) = world.apply_with(other, FIRST, &["--check"]).await;
+    assert_eq!((code, actions(&plan)), (0, vec!["keep"; 3]), "{plan}");
+    let (code, _, _) = world.apply(FIRST, &["--yes"]).await;
+    assert_eq!(code, 0, "and back");
     let changed = FIRST.replace("/orders\"", "/paid\"");
     let (_, plan, _) = world.apply(&changed, &["--yes"]).await;
     assert_eq!(actions(&plan), ["keep", "change", "keep"]);

@@ -248,7 +248,10 @@ async fn added_headers(app: &App, request: &Request) -> Result<Vec<(String, Stri
 fn target(request: &Request) -> Option<&SendTarget> {
     match &request.key.as_ref()?.scope {
         claim::Scope::Send(_, target) => Some(target),
-        claim::Scope::Source(_) | claim::Scope::Group(_) | claim::Scope::Connection(_) => None,
+        claim::Scope::Source(_)
+        | claim::Scope::Group(_)
+        | claim::Scope::Connection(_)
+        | claim::Scope::Shadow(_) => None,
     }
 }
 

@@ -88,6 +88,7 @@ const ROWS: &[Row] = &[
     ("post", "/v1/sources/{id}/resume", "Take what arrives again", MANAGE, &[], Nothing, OK, Item("Source"), &[404]),
     ("post", "/v1/sources/{id}/rotate-token", "Give the source another ingest URL; the one before goes on for a while", MANAGE, &[], Optional("Rotation"), OK, Item("Source"), &[404]),
     ("post", "/v1/sources/{id}/backtest", "Try a key rule on stored requests; nothing is changed", READ, &[], Optional("Anything"), OK, Item("Anything"), &[404, 409, 429]),
+    ("get", "/v1/sources/{id}/shadow", "What the key rule in shadow mode has come to since it was set", READ, &[], Nothing, OK, Item("Anything"), &[404]),
     ("get", "/v1/retention", "Show for how long the project keeps what", READ, &[], Nothing, OK, Item("Anything"), &[]),
     ("put", "/v1/retention", "Say for how long the project keeps what", MANAGE, &[], Json("Anything"), OK, Item("Anything"), &[409]),
     // Endpoints
@@ -110,6 +111,7 @@ const ROWS: &[Row] = &[
     ("post", "/v1/connections/{id}/pause", "Let what comes by it wait", MANAGE, &[], Nothing, OK, Item("Connection"), &[404]),
     ("post", "/v1/connections/{id}/resume", "Send what waited, and what comes", MANAGE, &[], Nothing, OK, Item("Connection"), &[404]),
     ("post", "/v1/connections/{id}/backtest", "Try deduplicating rules on stored messages; nothing is changed", READ, &[], Optional("Anything"), OK, Item("Anything"), &[404, 409, 429]),
+    ("get", "/v1/connections/{id}/shadow", "What the rules in shadow mode have come to since they were set", READ, &[], Nothing, OK, Item("Anything"), &[404]),
     ("post", "/v1/transforms/test", "Try a script on a sample or on a message", MANAGE, &[], Json("Trial"), OK, Item("Tried"), &[404]),
     // Send
     ("post", "/v1/webhooks/send", "Send an event (S1 to S6)", SEND, &[], Json("Send"), &[200, 202], Item("Message"), &[404, 409]),

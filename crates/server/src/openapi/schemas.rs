@@ -314,6 +314,8 @@ fn watching() -> Schemas {
         ("per_second", rate.clone()),
         ("by_outcome", counts.clone()),
         ("by_cause", counts.clone()),
+        ("unkeyed", number()),
+        ("coverage", maybe(rate.clone())),
     ]);
     let attempts = record(&[
         ("total", number()),

@@ -92,6 +92,16 @@ pub(super) struct Routing {
     pub rule: Option<u16>,
     pub detail: Option<String>,
     pub original_message_id: Option<String>,
+    #[serde(default)]
+    pub shadows: Vec<WouldDrop>,
+}
+
+/// A rule in shadow mode that would have dropped a message.
+#[derive(Debug, Deserialize)]
+pub(super) struct WouldDrop {
+    pub rule: u16,
+    pub detail: String,
+    pub original_message_id: String,
 }
 
 /// A request.

@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{
     BuiltEndpoint, Connection, Endpoint, EndpointInput, EndpointPlace, RotationInput, Scope,
+    secret_changes,
 };
 use hooklatch_core::ids::EndpointId;
 use hooklatch_core::secret::Secret;
@@ -62,17 +63,30 @@ async fn upsert(
             StatusCode::CREATED
         };
         let change = built(input.clone(), existing.as_ref(), deciding)?;
+        let differing = existing.as_ref().map(|existing| {
+            let owner = existing.id.to_string();
+            secret_changes(
+                existing,
+                &change.answer.endpoint,
+                &owner,
+                app.directory().sealing_key(),
+            )
+        });
         Ok(Change {
             documents: change.documents,
-            answer: (status, change.answer),
+            answer: (status, change.answer, differing.unwrap_or_default()),
         })
     };
-    let (status, built) = if dry_run {
+    let (status, built, differing) = if dry_run {
         app.directory().preview(caller.project, decide)?.answer
     } else {
         app.directory().change(caller.project, decide).await?
     };
-    Ok((status, Json(shown_once(&app, built))))
+    let mut shown = shown_once(&app, built);
+    if dry_run {
+        shown["secret_changes"] = json!(differing);
+    }
+    Ok((status, Json(shown)))
 }
 
 async fn list(

@@ -7,6 +7,7 @@ mod endpoints;
 pub(crate) mod list;
 mod projects;
 mod retention;
+mod shadows;
 mod sources;
 mod transforms;
 
@@ -24,5 +25,6 @@ pub(crate) fn routes() -> Router<App> {
         .merge(transforms::routes())
         .merge(retention::routes())
         .merge(backtests::routes())
+        .merge(shadows::routes())
         .merge(projects::routes())
 }

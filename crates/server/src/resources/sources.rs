@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hooklatch_core::config::{
-    Connection, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace,
+    Connection, GroupFacts, Origin, Scope, Source, SourceInput, SourcePlace, secret_changes,
 };
 use hooklatch_core::ids::{GroupId, SourceId};
 use hooklatch_core::time::Millis;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::list::{AskedPage, AskedUpsert, is_dry_run, page};
 use crate::app::App;
@@ -65,17 +65,30 @@ async fn upsert(
             StatusCode::CREATED
         };
         let change = built(input.clone(), existing.as_ref(), deciding)?;
+        let differing = existing.as_ref().map(|existing| {
+            let owner = existing.id.to_string();
+            secret_changes(
+                existing,
+                &change.answer,
+                &owner,
+                app.directory().sealing_key(),
+            )
+        });
         Ok(Change {
             documents: change.documents,
-            answer: (status, change.answer),
+            answer: (status, change.answer, differing.unwrap_or_default()),
         })
     };
-    let (status, source) = if dry_run {
+    let (status, source, differing) = if dry_run {
         app.directory().preview(caller.project, decide)?.answer
     } else {
         app.directory().change(caller.project, decide).await?
     };
-    Ok((status, Json(shown(&app, &headers, &source)?)))
+    let mut shown = shown(&app, &headers, &source)?;
+    if dry_run {
+        shown["secret_changes"] = json!(differing);
+    }
+    Ok((status, Json(shown)))
 }
 
 async fn list(

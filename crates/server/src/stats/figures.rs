@@ -42,6 +42,10 @@ pub struct RequestFigures {
     pub by_outcome: BTreeMap<&'static str, u64>,
     /// How many repetitions by cause; every cause is there.
     pub by_cause: BTreeMap<&'static str, u64>,
+    /// How many had no key.
+    pub unkeyed: u64,
+    /// The share of those that were not refused that had a key, from 0 to 1; none where nothing came.
+    pub coverage: Option<f64>,
 }
 
 /// Attempts that have ended.
@@ -118,9 +122,10 @@ impl RequestFigures {
     pub(super) fn of<'a>(counts: impl Iterator<Item = &'a ArrivalCount>, seconds: f64) -> Self {
         let mut by_outcome: BTreeMap<_, u64> = OUTCOMES.map(|outcome| (outcome, 0)).into();
         let mut by_cause: BTreeMap<_, u64> = Cause::ALL.map(|cause| (cause.as_str(), 0)).into();
-        let mut total = 0;
+        let (mut total, mut unkeyed) = (0, 0);
         for one in counts {
             total += one.count;
+            unkeyed += one.unkeyed;
             *by_outcome.entry(one.outcome.as_str()).or_default() += one.count;
             if let Some(cause) = one.cause {
                 *by_cause.entry(cause.as_str()).or_default() += one.count;
@@ -129,6 +134,8 @@ impl RequestFigures {
         Self {
             total,
             per_second: per_second(total, seconds),
+            coverage: coverage(total - by_outcome["rejected"], unkeyed),
+            unkeyed,
             by_outcome,
             by_cause,
         }
@@ -154,6 +161,12 @@ impl AttemptFigures {
             average_ms: (total > 0).then(|| rounded(millis as f64 / total as f64)),
         }
     }
+}
+
+/// What is refused may never have been looked at.
+fn coverage(looked_at: u64, unkeyed: u64) -> Option<f64> {
+    let keyed = looked_at.saturating_sub(unkeyed);
+    (looked_at > 0).then(|| (keyed as f64 / looked_at as f64 * 10_000.0).round() / 10_000.0)
 }
 
 fn per_second(total: u64, seconds: f64) -> f64 {

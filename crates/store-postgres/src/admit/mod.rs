@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use hooklatch_core::admission::{Admission, Arrival, Decision, Refused, decide};
 use hooklatch_core::delivery::Lane;
-use hooklatch_core::ids::{Mint, RequestId};
+use hooklatch_core::ids::{Mint, RequestId, slot_of};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::envelope;
@@ -196,7 +196,7 @@ fn decide_all(
         let first = mint.next(now);
         let mut batch = Batch {
             known,
-            plan: Plan::default(),
+            plan: Plan::of_node(slot_of(first)),
             mint,
             now,
         };

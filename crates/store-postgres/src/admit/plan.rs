@@ -7,9 +7,10 @@ use bytes::Bytes;
 use hooklatch_core::admission::{Accepted, Refused, Repeat, refused};
 use hooklatch_core::claim::Claim;
 use hooklatch_core::delivery::Delivery;
-use hooklatch_core::ids::{ProjectId, RequestId};
+use hooklatch_core::ids::{NodeSlot, ProjectId, RequestId};
 use hooklatch_core::invariants;
 use hooklatch_core::message::{Message, Parcel, Request};
+use hooklatch_core::shadow::ShadowSums;
 use hooklatch_core::time::Millis;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::delivery::{Columns, following};
@@ -43,6 +44,9 @@ pub(super) struct Plan {
     /// Originals that had matched nothing and have now, each with its new text.
     pub routed: Vec<(i64, String)>,
     pub claims: Vec<ClaimRow>,
+    /// What rules in shadow mode have said, for this node's rows.
+    pub shadows: ShadowSums,
+    pub slot: i64,
     /// Where a claim is among them.
     claimed: HashMap<(Key, i32, Vec<u8>), usize>,
     /// For this node's memory: what was made, and what is due.
@@ -92,6 +96,14 @@ pub(super) struct Wrapping<'a> {
 }
 
 impl Plan {
+    /// An empty one of a batch of this node.
+    pub(super) fn of_node(slot: NodeSlot) -> Self {
+        Self {
+            slot: i64::from(slot.0),
+            ..Self::default()
+        }
+    }
+
     /// A new message.
     pub(super) fn accept(
         &mut self,
@@ -102,6 +114,7 @@ impl Plan {
         let arrival = &arrival.arrival;
         let message = &accepted.message;
         self.message(message, &accepted.deliveries);
+        self.shadows.note(&accepted.shadows);
         if let Some(until) = message.payload_until {
             self.ends.push((until.as_millis(), message.id.number()));
         }
@@ -171,6 +184,7 @@ impl Plan {
         repeat: &Repeat,
         envelope: Wrapping<'_>,
     ) {
+        self.shadows.note(&repeat.shadows);
         let body = repeat.keep_body.then(|| arrival.arrival.body.clone());
         self.payload(repeat.request.id.number(), envelope, body);
         self.requests.push(RequestRow {

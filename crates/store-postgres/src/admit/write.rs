@@ -11,6 +11,7 @@ use super::plan::{ClaimRow, Plan};
 use super::read;
 use crate::columns::{Arrays, array, of_deliveries, params};
 use crate::fault::Fault;
+use crate::shadows;
 use crate::text::to_column;
 use crate::worker::{COMMIT, Link};
 
@@ -34,6 +35,8 @@ pub(super) struct Statements {
     refused_alone: Statement,
     refused: Statement,
     refused_forgotten: Statement,
+    shadow_counts: Statement,
+    shadow_samples: Statement,
 }
 
 impl Statements {
@@ -56,6 +59,8 @@ impl Statements {
             refused_alone: client.prepare("SELECT pg_advisory_xact_lock($1)").await?,
             refused: client.prepare(REFUSED).await?,
             refused_forgotten: client.prepare(REFUSED_FORGOTTEN).await?,
+            shadow_counts: client.prepare(shadows::COUNTS).await?,
+            shadow_samples: client.prepare(shadows::SAMPLES).await?,
         })
     }
 }
@@ -210,6 +215,14 @@ fn statements<'a>(of: &'a Statements, plan: &'a Plan) -> Vec<Sent<'a>> {
     let forgetting = plan.refused.len();
     send(&of.refused_forgotten, forgetting, None, &|| {
         vec![Box::new(REFUSED_KEPT)]
+    });
+    // Last, because another batch of this node may hold these rows until its commit.
+    let judged = &plan.shadows;
+    send(&of.shadow_counts, judged.counts.len(), None, &|| {
+        shadows::counts(plan.slot, judged)
+    });
+    send(&of.shadow_samples, judged.samples.len(), None, &|| {
+        shadows::samples(plan.slot, judged)
     });
     sent
 }

@@ -117,12 +117,13 @@ async fn add_arrivals(
     // table of its own.
     let minute = "(id >> 20) / 60000";
     let sql = format!(
-        "SELECT MIN(id), project, source, 0::bigint, NULL::bigint, COUNT(*) \
+        "SELECT MIN(id), project, source, 0::bigint, NULL::bigint, COUNT(*), \
+             COUNT(*) FILTER (WHERE checksum IS NULL) \
          FROM hooklatch.messages {IN_RANGE} AND request IS NULL \
          GROUP BY {minute}, project, source \
-         UNION ALL SELECT MIN(id), project, source, outcome, cause, COUNT(*) \
+         UNION ALL SELECT MIN(id), project, source, outcome, cause, COUNT(*), 0::bigint \
          FROM hooklatch.requests {IN_RANGE} GROUP BY {minute}, project, source, outcome, cause \
-         UNION ALL SELECT MIN(id), project, source, 3::bigint, NULL::bigint, COUNT(*) \
+         UNION ALL SELECT MIN(id), project, source, 3::bigint, NULL::bigint, COUNT(*), 0::bigint \
          FROM hooklatch.refused {IN_RANGE} GROUP BY {minute}, project, source"
     );
     let project = project.map(ProjectId::number);
@@ -130,7 +131,7 @@ async fn add_arrivals(
         let number = row.try_get(0)?;
         let (owner, source) = (row.try_get(1)?, row.try_get(2)?);
         let slot = Slot::arrival(number, owner, source, row.try_get(3)?, row.try_get(4)?);
-        sums.add(slot, row.try_get(5)?, 0);
+        sums.add(slot, row.try_get(5)?, row.try_get(6)?);
     }
     Ok(())
 }

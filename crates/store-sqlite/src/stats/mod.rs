@@ -92,10 +92,10 @@ fn add_arrivals(
     sums: &mut Sums,
 ) -> Result<(), Fault> {
     // A released message is no arrival; every other one was accepted (0).
-    let messages = "SELECT id, project, source, 0, NULL FROM messages \
+    let messages = "SELECT id, project, source, 0, NULL, checksum IS NULL FROM messages \
                     WHERE id > ?1 AND id <= ?2 AND request IS NULL \
                     AND (?3 IS NULL OR project = ?3)";
-    let requests = "SELECT id, project, source, outcome, cause FROM requests \
+    let requests = "SELECT id, project, source, outcome, cause, 0 FROM requests \
                     WHERE id > ?1 AND id <= ?2 AND (?3 IS NULL OR project = ?3)";
     for sql in [messages, requests] {
         let mut statement = db.prepare_cached(sql)?;
@@ -104,7 +104,7 @@ fn add_arrivals(
         while let Some(row) = rows.next()? {
             let (number, project) = (row.get(0)?, row.get(1)?);
             let slot = Slot::arrival(number, project, row.get(2)?, row.get(3)?, row.get(4)?);
-            sums.add(slot, 1, 0);
+            sums.add(slot, 1, row.get(5)?);
         }
     }
     Ok(())

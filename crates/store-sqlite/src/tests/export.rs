@@ -286,7 +286,7 @@ impl WithClaims for World<Small> {
 }
 
 /// What a copy leaves behind, and why.
-const LEFT_BEHIND: [(&str, &str); 4] = [
+const LEFT_BEHIND: [(&str, &str); 6] = [
     (
         "meta",
         "its marks are taken out; the rest is about the file",
@@ -296,6 +296,14 @@ const LEFT_BEHIND: [(&str, &str); 4] = [
     (
         "lanes",
         "health is taken out as `lane_health`; a bucket is full again after moments",
+    ),
+    (
+        "shadow_counts",
+        "a trial counts anew, as after its rule was saved again",
+    ),
+    (
+        "shadow_samples",
+        "a trial counts anew, as after its rule was saved again",
     ),
 ];
 

@@ -130,6 +130,7 @@ impl State {
         self.put_message(&accepted.message, &arrival.envelope, &arrival.body);
         self.put_deliveries(&accepted.deliveries);
         self.put_claims(&accepted.claims, now);
+        self.note_shadows(&accepted.shadows);
     }
 
     fn write_repeat(&mut self, arrival: &Arrival, repeat: &Repeat, now: Timestamp) {
@@ -147,6 +148,7 @@ impl State {
         self.put_deliveries(&repeat.redriven);
         self.put_deliveries(&repeat.rerouted);
         self.put_claims(&repeat.claims, now);
+        self.note_shadows(&repeat.shadows);
         if let Some(routing) = &repeat.routing {
             let original = request
                 .original_message_id

@@ -17,6 +17,7 @@ mod ledger;
 mod replays;
 mod retention;
 mod scan;
+mod shadows;
 mod stats;
 #[cfg(all(test, feature = "suite"))]
 mod tests;
@@ -34,6 +35,7 @@ use hooklatch_core::ids::{
 };
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{Envelope, Parcel, Request};
+use hooklatch_core::shadow::ShadowSums;
 use hooklatch_core::time::Timestamp;
 use hooklatch_core::transform::Transformed;
 
@@ -83,6 +85,7 @@ struct State {
     details: HashMap<usize, (Option<String>, Option<String>)>,
     used: HashMap<ApiKeyId, Timestamp>,
     index: index::Index,
+    shadows: ShadowSums,
 }
 
 #[derive(Clone)]

@@ -58,7 +58,7 @@ impl State {
                 let outcome = RequestOutcome::Accepted.code();
                 let number = message.id.number();
                 let slot = Slot::arrival(number, project.number(), source, outcome, None);
-                sums.add(slot, 1, 0);
+                sums.add(slot, 1, i64::from(message.key.is_none()));
             }
         }
         for stored in self.requests.values() {

@@ -110,7 +110,7 @@ impl Slot {
 pub struct Sum {
     /// How many.
     pub many: i64,
-    /// How many milliseconds together.
+    /// How many milliseconds together; of requests, which take none, how many had no key.
     pub millis: i64,
 }
 
@@ -177,6 +177,7 @@ fn arrivals(slot: Slot, sum: Sum) -> Result<ArrivalCount, Unreadable> {
         outcome: Code::of_code(slot.outcome)?,
         cause: some(slot.why).map(Code::of_code).transpose()?,
         count: sum.many.unsigned_abs(),
+        unkeyed: u64::try_from(sum.millis).unwrap_or(0),
     })
 }
 
@@ -224,14 +225,19 @@ mod tests {
         let number = |minute: i64| first_number_at(time_of(minute)) + 5;
         let mut sums = Sums::default();
         for minute in 100..220 {
-            sums.add(Slot::arrival(number(minute), 1, Some(7), 0, None), 2, 0);
+            sums.add(Slot::arrival(number(minute), 1, Some(7), 0, None), 2, 1);
         }
         let all: i64 = sums.by_hour().rows().map(|(_, sum)| sum.many).sum();
         assert_eq!(all, 240);
         assert_eq!(sums.by_hour().rows().count(), 3);
         let counts = sums.counts(Millis::from_seconds(600)).unwrap();
         assert_eq!(counts.arrivals.len(), 12);
-        assert!(counts.arrivals.iter().all(|it| it.count == 20));
+        assert!(
+            counts
+                .arrivals
+                .iter()
+                .all(|it| (it.count, it.unkeyed) == (20, 10))
+        );
         assert_eq!(counts.arrivals[0].at, time_of(100));
         assert_eq!(counts.arrivals[0].cause, None);
     }

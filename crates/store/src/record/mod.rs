@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod message;
 pub mod replay;
 pub mod request;
+pub mod shadow;
 pub mod transformed;
 
 pub use codes::Code;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooklatch_core::admission::{Arrival, OnConflict, OnFailedOriginal};
-use hooklatch_core::claim::{ClaimKey, ClaimKind, Scope};
+use hooklatch_core::claim::{ClaimKey, ClaimKind, OnTrial, Scope};
 use hooklatch_core::delivery::order::OrderKey;
-use hooklatch_core::rules::{Check, Dropped, Ruling};
+use hooklatch_core::rules::{Check, Dropped, Ruling, Shadowing};
+use hooklatch_core::shadow::{Candidate, ShadowId};
 use hooklatch_core::time::Millis;
 use hooklatch_core::window::Window;
 
-use super::world::{checksum, connection, destination, endpoint};
+use super::world::{SOURCE, checksum, connection, destination, endpoint};
 
 /// An arrival in the making.
 #[derive(Clone)]
@@ -69,6 +70,58 @@ impl Call {
         self
     }
 
+    /// Lets a rule of the connection to an endpoint judge it in shadow mode.
+    pub fn shadowed(
+        mut self,
+        number: i64,
+        shadow: ShadowId,
+        key: Option<&str>,
+        window: Window,
+    ) -> Self {
+        let of = OnTrial::Connection(connection(number));
+        let candidate = self.candidate(of, shadow, key, window);
+        let ruling = self.ruling(number);
+        let after = ruling.checks.len();
+        ruling.shadows.push(Shadowing {
+            rule: 3,
+            after,
+            candidate,
+        });
+        self
+    }
+
+    /// Lets a key rule of its source judge it in shadow mode.
+    pub fn tried_under(mut self, shadow: ShadowId, key: Option<&str>, window: Window) -> Self {
+        let of = OnTrial::Source(SOURCE);
+        self.arrival.shadow = Some(Box::new(self.candidate(of, shadow, key, window)));
+        self
+    }
+
+    fn candidate(
+        &mut self,
+        of: OnTrial,
+        shadow: ShadowId,
+        key: Option<&str>,
+        window: Window,
+    ) -> Candidate {
+        let scope = Scope::Shadow(of);
+        let fingerprint = self.arrival.fingerprint;
+        let claimed = key.map(|key| ClaimKey {
+            checksum: checksum(&scope, key),
+            scope,
+            fingerprint,
+            parts: Vec::new(),
+            kind: ClaimKind::Key,
+        });
+        self.arrival.keys.extend(claimed.clone());
+        Candidate {
+            shadow,
+            key: claimed,
+            shown: key.unwrap_or_default().to_owned(),
+            window,
+        }
+    }
+
     /// Lets the connection to an endpoint drop it by a filter.
     pub fn filtered(mut self, number: i64) -> Self {
         let pointer = "/body/type".to_owned();
@@ -98,6 +151,7 @@ impl Call {
                 dropped: None,
                 delay: Millis::ZERO,
                 delayed_by: None,
+                shadows: Vec::new(),
             });
         }
         &mut rulings[at]

@@ -16,12 +16,14 @@ pub mod history;
 pub mod leases;
 pub mod ledger;
 pub mod order;
+pub mod ordered;
 pub mod records;
 pub mod replays;
 pub mod retention;
 pub mod rules;
 pub mod scan;
 pub mod send;
+pub mod shadows;
 pub mod stats;
 pub mod turns;
 mod world;
@@ -219,6 +221,18 @@ macro_rules! contract {
             a_scan_keeps_to_its_span_and_to_its_bytes
             a_scan_meets_what_was_pruned_without_its_payload
         );
+        $crate::contract!(@module $fixture, shadows:
+            a_rule_in_shadow_mode_drops_nothing_and_says_what_it_would_have_dropped
+            a_rule_in_shadow_mode_judges_what_reaches_it
+            a_key_in_shadow_mode_is_judged_beside_the_real_one
+            a_conflict_is_judged_as_well
+            c1_a_key_in_shadow_mode_protects_nothing
+            c3_of_many_at_once_a_key_in_shadow_mode_lets_one_pass
+            c4_a_key_in_shadow_mode_has_a_window_of_its_own
+            c2_what_was_judged_survives_a_crash
+            what_a_rule_came_to_that_was_taken_away_is_forgotten
+            l1_a_key_in_shadow_mode_is_not_listed
+        );
         $crate::contract!(@module $fixture, audits:
             a_change_and_its_line_are_one_commit
             the_log_goes_from_the_newest_to_the_oldest
@@ -238,6 +252,12 @@ macro_rules! contract {
             a_delayed_head_delays_its_key
             those_of_one_call_and_of_one_message_go_one_after_the_other
             the_order_survives_a_crash
+        );
+        $crate::contract!(@module $fixture, ordered:
+            inv_10_a_replay_keeps_the_order_of_each_key
+            inv_10_what_comes_during_a_replay_waits_for_its_turn
+            inv_10_what_fails_over_keeps_the_turn_of_its_key
+            inv_10_a_failover_within_a_replay_keeps_the_order
         );
         $crate::contract!(@module $fixture, turns:
             of_many_who_come_and_go_at_once_none_is_left_behind
@@ -264,6 +284,7 @@ macro_rules! contract {
         );
         $crate::contract!(@module $fixture, stats:
             arrivals_are_counted_by_outcome_and_cause
+            k5_requests_without_a_key_are_counted
             counts_lie_in_their_steps
             attempts_are_counted_by_trigger_and_outcome
             an_attempt_that_ends_late_is_counted_once

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hooklatch_core::cause::Cause;
-use hooklatch_core::claim::{Claim, ClaimKind, Scope, SendTarget};
+use hooklatch_core::claim::{Claim, ClaimKind, OnTrial, Scope, SendTarget};
 use hooklatch_core::delivery::attempt::{Attempt, AttemptOutcome, Timing};
 use hooklatch_core::delivery::order::OrderKey;
 use hooklatch_core::delivery::{Budget, Delivery, Lease, Reason, State, Trigger};
@@ -15,7 +15,7 @@ use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{
     DirectTarget, Direction, Effect, KeyRecord, Message, Origin, Request, RequestOutcome,
 };
-use hooklatch_core::rules::{Routing, RoutingOutcome};
+use hooklatch_core::rules::{Routing, RoutingOutcome, WouldDrop};
 use hooklatch_core::time::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
@@ -40,16 +40,18 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
 }
 
 fn scope() -> impl Strategy<Value = Scope> {
-    (id(), ".*", 0..7).prop_map(|(number, text, which)| {
+    (id(), ".*", 0..9).prop_map(|(number, text, which)| {
         let project = ProjectId::from_number(number);
         let send = |target| Scope::Send(project, target);
         match which {
             0 => Scope::Source(SourceId::from_number(number)),
             1 => Scope::Group(GroupId::from_number(number)),
             2 => Scope::Connection(ConnectionId::from_number(number)),
-            3 => send(SendTarget::Endpoint(EndpointId::from_number(number))),
-            4 => send(SendTarget::Url(text)),
-            5 => send(SendTarget::Tenant(text)),
+            3 => Scope::Shadow(OnTrial::Source(SourceId::from_number(number))),
+            4 => Scope::Shadow(OnTrial::Connection(ConnectionId::from_number(number))),
+            5 => send(SendTarget::Endpoint(EndpointId::from_number(number))),
+            6 => send(SendTarget::Url(text)),
+            7 => send(SendTarget::Tenant(text)),
             _ => send(SendTarget::Broadcast),
         }
     })
@@ -69,6 +71,7 @@ prop_compose! {
         outcome in 0..3_usize,
         rule in option::of(any::<u16>()),
         detail in option::of(".*"),
+        shadows in vec((any::<u16>(), ".*", id(), any::<bool>()), 0..2),
     ) -> Routing {
         let outcomes = [
             RoutingOutcome::Routed,
@@ -81,6 +84,15 @@ prop_compose! {
             rule,
             detail,
             original_message_id: ids.1.map(MessageId::from_number),
+            shadows: shadows
+                .into_iter()
+                .map(|(rule, detail, original, payload_differs)| WouldDrop {
+                    rule,
+                    detail,
+                    original_message_id: MessageId::from_number(original),
+                    payload_differs,
+                })
+                .collect(),
         }
     }
 }

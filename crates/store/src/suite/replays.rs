@@ -20,11 +20,11 @@ use crate::{
 };
 
 const FAIL: Next = Next::Fail(Reason::AttemptsExhausted);
-const HOLDER: ReplayHolder = ReplayHolder(77);
+pub(super) const HOLDER: ReplayHolder = ReplayHolder(77);
 const SPAN: Millis = Millis::from_seconds(10);
-const TICK: Millis = Millis::from_seconds(1);
+pub(super) const TICK: Millis = Millis::from_seconds(1);
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     Plan {
         action: Action::Send,
         filter: Filter::default(),
@@ -70,7 +70,7 @@ fn opened<F: Fixture>(world: &World<F>, plan: Plan) -> ReplayId {
     }
 }
 
-fn load<F: Fixture>(world: &World<F>, id: ReplayId) -> Replay {
+pub(super) fn load<F: Fixture>(world: &World<F>, id: ReplayId) -> Replay {
     let found = world.fixture.wait(world.store().replay(PROJECT, id));
     found.expect("available").expect("it was made")
 }
@@ -88,7 +88,7 @@ fn hold<F: Fixture>(world: &World<F>, holder: ReplayHolder) -> Vec<Replay> {
 }
 
 /// Takes whatever moves one step further; answers whether anything did.
-fn turn<F: Fixture>(world: &World<F>, holder: ReplayHolder) -> bool {
+pub(super) fn turn<F: Fixture>(world: &World<F>, holder: ReplayHolder) -> bool {
     let store = world.store();
     let held = hold(world, holder);
     for replay in &held {
@@ -105,7 +105,7 @@ fn turn<F: Fixture>(world: &World<F>, holder: ReplayHolder) -> bool {
 }
 
 /// Plans and starts.
-fn started<F: Fixture>(world: &World<F>, plan: Plan) -> ReplayId {
+pub(super) fn started<F: Fixture>(world: &World<F>, plan: Plan) -> ReplayId {
     let id = opened(world, plan);
     while load(world, id).status() == ReplayStatus::Planning {
         turn(world, HOLDER);

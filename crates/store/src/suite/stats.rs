@@ -111,6 +111,27 @@ pub fn arrivals_are_counted_by_outcome_and_cause<F: Fixture>() {
     assert_eq!(accepted, (RequestOutcome::Accepted, None, 6));
 }
 
+/// K5: how many had no key is a figure of its own, before and after the adding up.
+pub fn k5_requests_without_a_key_are_counted<F: Fixture>() {
+    let world = World::<F>::new();
+    world.accepted(world.inbound("k0", "{}"));
+    world.repeated(world.inbound("k0", "{}"));
+    for n in 0..3 {
+        let mut call = world.inbound("", &format!("{n}"));
+        call.arrival.keys.clear();
+        world.accepted(call);
+    }
+    let unkeyed = || {
+        let counts = counts(&world, MINUTE);
+        let figures = counts.arrivals.iter().map(|it| (it.count, it.unkeyed));
+        figures.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    };
+    assert_eq!(unkeyed(), (5, 3));
+    world.advance(Millis::from_seconds(600));
+    roll_up(&world);
+    assert_eq!(unkeyed(), (5, 3));
+}
+
 /// Each step has what happened in it, and nothing outside the question is counted.
 pub fn counts_lie_in_their_steps<F: Fixture>() {
     let world = World::<F>::new();

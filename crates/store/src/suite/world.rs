@@ -197,6 +197,7 @@ impl<F: Fixture> World<F> {
                 },
                 destinations: vec![destination(1)],
                 rulings: Vec::new(),
+                shadow: None,
                 disabled: Arc::default(),
                 hints: Arc::new(Hints::default()),
                 delay: Millis::ZERO,

@@ -10,7 +10,7 @@ use hooklatch_core::ids::{
 };
 use hooklatch_core::key::Checksum;
 use hooklatch_core::message::{Direction, Envelope, Message, Origin, RequestOutcome};
-use hooklatch_core::rules::{Routing, RoutingOutcome};
+use hooklatch_core::rules::{Routing, RoutingOutcome, WouldDrop};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::MessageView;
 use serde::Serialize;
@@ -79,6 +79,7 @@ pub struct RoutingLine<'a> {
     pub rule: Option<u16>,
     pub detail: Option<&'a str>,
     pub original_message_id: Option<MessageId>,
+    pub shadows: &'a [WouldDrop],
 }
 
 /// The record of a message of the send API, which has no source whose verifier hides anything.
@@ -220,6 +221,7 @@ impl<'a> RoutingLine<'a> {
             rule: None,
             detail: None,
             original_message_id: None,
+            shadows: &[],
         }
     }
 
@@ -230,6 +232,7 @@ impl<'a> RoutingLine<'a> {
             rule: routing.rule,
             detail: routing.detail.as_deref(),
             original_message_id: routing.original_message_id,
+            shadows: &routing.shadows,
         }
     }
 }

@@ -118,6 +118,13 @@ impl<'a> Story<'a> {
                             @if let Some(id) = &line.original_message_id {
                                 " " a href={ "/messages/" (id) } { "the message before it" }
                             }
+                            @for shadow in &line.shadows {
+                                br;
+                                span.muted {
+                                    "rule " (shadow.rule + 1) ", in shadow mode: " (shadow.detail) " "
+                                    a href={ "/messages/" (shadow.original_message_id) } { "that message" }
+                                }
+                            }
                         }
                     }
                 }

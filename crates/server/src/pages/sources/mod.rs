@@ -159,6 +159,7 @@ pub(super) async fn show(
     let path = format!("/v1/messages?limit=5&source_id={}", source.id);
     let recent: Option<Listed<Message>> = viewer.find(&path).await;
     let connections: Option<Listed<Connection>> = viewer.find("/v1/connections?limit=250").await;
+    let covered = covered(&viewer, &source).await;
     let names = Names::of(&app, &viewer);
     let form = form::filled_from(&source);
     let filled = Filled {
@@ -184,6 +185,7 @@ pub(super) async fn show(
                     ("Verification", html! { (source.verifier["type"].as_str().unwrap_or("none").replace('_', " ")) }),
                     ("Key", key_rule(&source.key)),
                     ("Window", html! { (window(&source.window_seconds)) }),
+                    ("With a key, last 24 hours", html! { (covered) }),
                     ("Same key, other payload", html! { (source.on_conflict) }),
                     ("A duplicate of what failed", html! { (match source.on_failed_original.as_str() { "suppress" => "changes nothing", _ => "starts the failed deliveries again" }) }),
                     ("Goes to", goes_to(&source, connections.as_ref(), &names)),
@@ -217,6 +219,21 @@ pub(super) async fn show(
         actions(&viewer, &source),
         body,
     ))
+}
+
+/// The share of a source's requests that had a key, in words.
+async fn covered(viewer: &Viewer, source: &Source) -> String {
+    let path = format!("/v1/stats?step_seconds=86400&source_id={}", source.id);
+    let stats: Option<Value> = viewer.find(&path).await;
+    let requests = stats.map(|stats| stats["requests"].clone());
+    let requests = requests.unwrap_or_default();
+    match requests["coverage"].as_f64() {
+        None => "nothing came".to_owned(),
+        Some(share) => {
+            let unkeyed = requests["unkeyed"].as_u64().unwrap_or(0);
+            format!("{:.1} %, {unkeyed} without", share * 100.0)
+        }
+    }
 }
 
 /// The form of a source, with a way to try its key rule on what is stored.
