@@ -249,7 +249,7 @@ fn byte(pair: &[u8]) -> Option<u8> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    Some(digit(pair[0])? << 4 | digit(pair[1])?)
+    Some((digit(pair[0])? << 4) | digit(pair[1])?)
 }
 
 fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
