@@ -93,6 +93,7 @@ impl Gateway {
         for target in Target::ALL {
             let request = match target.shape() {
                 Shape::Send => Request::send(endpoint_id, API_KEY),
+                Shape::Claim => Request::claim(API_KEY),
                 Shape::Plain | Shape::Signed => self.make_source(target, endpoint_id)?,
             };
             self.targets.push((target, request));

@@ -151,6 +151,17 @@ enum Answer {
     Refused,
 }
 
+impl Answer {
+    /// Of two requests that are one service.
+    fn and(self, second: Self) -> Self {
+        match (self, second) {
+            (Self::Refused, _) | (_, Self::Refused) => Self::Refused,
+            (Self::Replayed, _) | (_, Self::Replayed) => Self::Replayed,
+            (Self::Accepted, Self::Accepted) => Self::Accepted,
+        }
+    }
+}
+
 impl Connection {
     fn new(load: Load, sent: Arc<AtomicU64>) -> Self {
         Self {
@@ -174,7 +185,12 @@ impl Connection {
             }
             let number = self.load.numbers.of(request);
             stream.write_all(self.load.request.stamp(number)).await?;
-            let answer = read_answer(&mut stream, &mut buffer).await?;
+            let mut answer = read_answer(&mut stream, &mut buffer).await?;
+            if let Some(then) = self.load.request.then(number) {
+                stream.write_all(then).await?;
+                let second = read_answer(&mut stream, &mut buffer).await?;
+                answer = answer.and(second);
+            }
             let finished = Instant::now();
             self.count(&answer, started, finished);
             started = finished;

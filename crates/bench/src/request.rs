@@ -1,7 +1,9 @@
 //! Requests that are written once and then only stamped: a message's number, and where the source
-//! verifies it, the signature over the body that holds it.
+//! verifies it, the signature over the body that holds it. The claim of an event is followed by its
+//! completion, whose path is the hash of the event's key.
 
 use hmac::{Hmac, KeyInit, Mac};
+use hooklatch_core::receiving::call::ClaimId;
 use sha2::Sha256;
 
 /// The size of every message's payload.
@@ -14,6 +16,11 @@ const NUMBER_MARK: &[u8] = b"################";
 /// Stands where the signature goes, as 64 hexadecimal digits.
 const SIGNATURE_MARK: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
 
+/// The scope of the claims.
+const CLAIM_SCOPE: &str = "bench/billing";
+/// Stands where the digits of a claim's id go, which are as many as those of a signature.
+const CLAIM_MARK: &str = "clm_@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
+
 /// A request over a kept-alive connection, for any number of messages.
 #[derive(Clone)]
 pub(crate) struct Request {
@@ -21,6 +28,8 @@ pub(crate) struct Request {
     body_at: usize,
     numbers_at: Vec<usize>,
     signature: Option<Signature>,
+    claim_at: Option<usize>,
+    then: Option<Box<Self>>,
 }
 
 #[derive(Clone)]
@@ -49,6 +58,26 @@ impl Request {
         Self::new("/v1/webhooks/send", &authorization, &body, None)
     }
 
+    /// The claim of an event, and then its completion.
+    pub(crate) fn claim(api_key: &str) -> Self {
+        let number = String::from_utf8_lossy(NUMBER_MARK);
+        let authorization = format!("Authorization: Bearer {api_key}\r\n");
+        let claim = format!(
+            r#"{{"scope":"{CLAIM_SCOPE}","key":"evt_{number}","token":"00000000{number}00000000","lease_seconds":60,"window_seconds":604800}}"#
+        );
+        let complete = format!(r#"{{"token":"00000000{number}00000000","result":{{"ticket":7}}}}"#);
+        let path = format!("/v1/claims/{CLAIM_MARK}/complete");
+        let then = Self::new(&path, &authorization, &complete, None);
+        let claim_at = positions(&then.bytes, CLAIM_MARK.as_bytes())[0];
+        Self {
+            then: Some(Box::new(Self {
+                claim_at: Some(claim_at),
+                ..then
+            })),
+            ..Self::new("/v1/claims", &authorization, &claim, None)
+        }
+    }
+
     fn new(path: &str, header: &str, body: &str, secret: Option<&str>) -> Self {
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{header}Content-Length: {}\r\n\r\n",
@@ -63,6 +92,8 @@ impl Request {
             body_at: head.len(),
             numbers_at: positions(&bytes, NUMBER_MARK),
             signature,
+            claim_at: None,
+            then: None,
             bytes,
         }
     }
@@ -83,7 +114,17 @@ impl Request {
             let hex = &mut self.bytes[*at..*at + SIGNATURE_MARK.len()];
             write_hex(hex, &mac.into_bytes());
         }
+        if let Some(at) = self.claim_at {
+            let id = ClaimId::of(CLAIM_SCOPE, &format!("evt_{number:016x}"));
+            let id = id.expect("both are short").to_string();
+            self.bytes[at..at + id.len()].copy_from_slice(id.as_bytes());
+        }
         &self.bytes
+    }
+
+    /// What follows the answer to the request of that message, over the same connection.
+    pub(crate) fn then(&mut self, number: u64) -> Option<&[u8]> {
+        self.then.as_mut().map(|then| then.stamp(number))
     }
 }
 
@@ -144,6 +185,21 @@ mod tests {
         assert_eq!(sent["idempotency_key"], "bench-0000000000000002");
         assert_eq!(sent["payload"]["id"], "evt_0000000000000002");
         assert_eq!(sent["endpoint_id"], "ep_1");
+    }
+
+    #[test]
+    fn a_claim_is_followed_by_its_completion_under_the_same_token() {
+        let mut request = Request::claim("hl_key");
+        let claim: serde_json::Value = serde_json::from_slice(body(request.stamp(7))).unwrap();
+        assert_eq!(claim["key"], "evt_0000000000000007");
+        let id = ClaimId::of(CLAIM_SCOPE, "evt_0000000000000007").unwrap();
+        request.then(6);
+        let then = request.then(7).unwrap();
+        let line = format!("POST /v1/claims/{id}/complete HTTP/1.1\r\n");
+        assert!(then.starts_with(line.as_bytes()));
+        let complete: serde_json::Value = serde_json::from_slice(body(then)).unwrap();
+        assert_eq!(complete["token"], claim["token"]);
+        assert!(Request::ingest("/", None).then(7).is_none());
     }
 
     #[test]

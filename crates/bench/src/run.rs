@@ -293,6 +293,7 @@ fn floor_request(shape: Shape) -> Request {
         Shape::Plain => Request::ingest("/ingest/0123456789abcdef0123456789abcdef", None),
         Shape::Signed => Request::ingest("/ingest/0123456789abcdef0123456789abcdef", Some(SECRET)),
         Shape::Send => Request::send("ep_0123456789abc", API_KEY),
+        Shape::Claim => Request::claim(API_KEY),
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Scenario {
     SendDuplicate,
     /// Unique ids at a verified source that is connected with the sink
     EndToEnd,
+    /// An event of the claim API: two requests, its claim and its completion
+    Claim,
 }
 
 /// Where requests go.
@@ -32,6 +34,8 @@ pub(crate) enum Target {
     Connected,
     /// The send API, to the sink.
     Send,
+    /// The claim API.
+    Claims,
 }
 
 /// What a request looks like, which decides the floor that it is compared with.
@@ -44,6 +48,8 @@ pub(crate) enum Shape {
     Signed,
     /// A payload inside a send.
     Send,
+    /// A claim and its completion.
+    Claim,
 }
 
 /// Whether the messages were sent before.
@@ -63,13 +69,16 @@ impl Scenario {
             Self::Ingest => Target::Verified,
             Self::IngestDuplicate | Self::EndToEnd => Target::Connected,
             Self::Send | Self::SendDuplicate => Target::Send,
+            Self::Claim => Target::Claims,
         }
     }
 
     /// Whether its messages were sent before.
     pub(crate) fn arrivals(self) -> Arrivals {
         match self {
-            Self::Accept | Self::Ingest | Self::Send | Self::EndToEnd => Arrivals::Unique,
+            Self::Accept | Self::Ingest | Self::Send | Self::EndToEnd | Self::Claim => {
+                Arrivals::Unique
+            }
             Self::IngestDuplicate | Self::SendDuplicate => Arrivals::Known,
         }
     }
@@ -85,7 +94,13 @@ impl Scenario {
 
 impl Target {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::Verified, Self::Connected, Self::Send];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Plain,
+        Self::Verified,
+        Self::Connected,
+        Self::Send,
+        Self::Claims,
+    ];
 
     /// What its requests look like.
     pub(crate) fn shape(self) -> Shape {
@@ -93,13 +108,14 @@ impl Target {
             Self::Plain => Shape::Plain,
             Self::Verified | Self::Connected => Shape::Signed,
             Self::Send => Shape::Send,
+            Self::Claims => Shape::Claim,
         }
     }
 
     /// Whether its messages go on to the sink.
     pub(crate) fn delivers(self) -> bool {
         match self {
-            Self::Plain | Self::Verified => false,
+            Self::Plain | Self::Verified | Self::Claims => false,
             Self::Connected | Self::Send => true,
         }
     }
@@ -107,7 +123,7 @@ impl Target {
 
 impl Shape {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Signed, Self::Send];
+    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::Signed, Self::Send, Self::Claim];
 
     /// What its floor is called in the table.
     pub(crate) fn floor_name(self) -> &'static str {
@@ -115,6 +131,7 @@ impl Shape {
             Self::Plain => "floor (plain)",
             Self::Signed => "floor (signed)",
             Self::Send => "floor (send)",
+            Self::Claim => "floor (claim)",
         }
     }
 }

@@ -127,6 +127,29 @@ impl Client {
             })
     }
 
+    /// Sends items of a batch as they were written, each under its own key.
+    #[cfg(any(feature = "outbox-postgres", feature = "outbox-sqlite"))]
+    pub(crate) async fn send_items(
+        &self,
+        items: &[&RawValue],
+    ) -> Result<Vec<Result<(), Problem>>, Error> {
+        #[derive(Serialize)]
+        struct Items<'a> {
+            // As they are written: nothing may change a byte of a payload.
+            items: &'a [&'a RawValue],
+        }
+        let body = to_json(&Items { items })?;
+        let path = "/v1/webhooks/send/batch".to_owned();
+        let answer = self.post(path, body, Repeat::Safe).await?;
+        let page: Page<Box<RawValue>> = answer.json()?;
+        let read = |item: &RawValue| batch_item(item).map(|item| item.result.map(drop));
+        let items: Result<Vec<_>, _> = page.data.iter().map(|item| read(item)).collect();
+        items.map_err(|source| Error::Unreadable {
+            status: answer.status.as_u16(),
+            source,
+        })
+    }
+
     /// Whether the gateway is up.
     pub async fn healthz(&self) -> Result<(), Error> {
         self.call(

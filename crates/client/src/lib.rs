@@ -20,10 +20,14 @@
 
 mod backoff;
 mod call;
+mod claims;
 mod client;
 mod error;
 mod gateway;
 mod key;
+mod operations;
+#[cfg(any(feature = "outbox-postgres", feature = "outbox-sqlite"))]
+pub mod outbox;
 mod raw;
 mod replays;
 mod resources;

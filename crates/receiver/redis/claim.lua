@@ -1,65 +1,65 @@
--- Claims a key. One hash holds everything of it, so that it works in a cluster.
--- KEYS[1] the hash. ARGV: 1 token and 2 fingerprint in hex, 3 lease in ms, 4 largest number of
--- attempts, 5 retention in ms, 6 "1" for a forced replay, 7 provider, 8 event type, 9 received at
--- in ms since 1970 or "".
+-- Claims a key. Its record is one string, so that a first claim can also be one plain command,
+-- SET key record NX PX (lease + retention), with what is below as the record:
+--   state, kept, token, fingerprint: 1, 1, 32 and 64 characters, with nothing between them;
+--   then, each after a space: fence, epoch, generation, origin, attempt, retention in ms, received
+--   at in ms since 1970 or nothing, bytes of the provider, bytes of the event type;
+--   a newline, provider, event type, and at last the result of a completed record (if kept is 1),
+--   or the error of one that is released or dead.
+-- No time stands in it: the key's own expiry is the server's clock. While the record is processing
+-- or released, that is the end of the lease, or the time of the next try, and the retention on top;
+-- once it is completed or dead, the end of the retention.
+-- KEYS[1] the record, KEYS[2] the hash of its steps, in the same slot of a cluster. ARGV: 1 token and
+-- 2 fingerprint in hex, 3 lease in ms, 4 largest number of attempts, 5 retention in ms, 6 "1" for a
+-- forced replay, 7 provider, 8 event type, 9 received at in ms since 1970 or "".
 -- Answers {"run", fence, epoch, generation, origin, attempt}, {"busy", ms}, {"done", result},
 -- {"dead", error} or {"conflict", state}. States: 1 processing, 2 completed, 3 released, 4 dead.
 -- Origins: 1 first, 2 retry, 3 takeover, 5 replay (4, expired, never: Redis forgets by itself).
-local time = redis.call('TIME')
-local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now = math.floor(micros / 1000)
-local token, fingerprint = ARGV[1], ARGV[2]
-local lease, retention = tonumber(ARGV[3]), tonumber(ARGV[5])
+local record = redis.call('GET', KEYS[1])
 local function text(number) return string.format('%.0f', number) end
 
-local held = redis.call('HMGET', KEYS[1],
-  'state', 'token', 'fence', 'epoch', 'generation', 'origin', 'attempt', 'fingerprint', 'until',
-  'expires', 'result', 'error')
-local state = held[1]
--- The key's own expiry may be late by some milliseconds: the time in the record decides.
-if state and held[10] and tonumber(held[10]) <= now then
-  redis.call('DEL', KEYS[1])
-  state = false
+local function micros()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
 local function run(fence, epoch, generation, origin, attempt)
-  redis.call('HSET', KEYS[1],
-    'state', '1', 'token', token, 'fence', text(fence), 'epoch', text(epoch),
-    'generation', text(generation), 'origin', origin, 'attempt', text(attempt),
-    'fingerprint', fingerprint, 'until', text(now + lease), 'retention', text(retention),
-    'provider', ARGV[7], 'event_type', ARGV[8], 'received', ARGV[9])
-  if state then
-    redis.call('HDEL', KEYS[1], 'expires', 'result', 'error')
-  else
-    redis.call('HSET', KEYS[1], 'first_seen', text(now))
-  end
   -- Work that nobody ever comes back to goes one retention after its lease.
-  redis.call('PEXPIRE', KEYS[1], text(lease + retention))
-  return {'run', text(fence), text(epoch), text(generation), origin, text(attempt)}
+  local left = text(tonumber(ARGV[3]) + tonumber(ARGV[5]))
+  local head = '10' .. ARGV[1] .. ARGV[2]
+  local rest = table.concat(
+    {fence, epoch, generation, origin, attempt, ARGV[5], ARGV[9], #ARGV[7], #ARGV[8]}, ' ')
+  redis.call('SET', KEYS[1], head .. ' ' .. rest .. '\n' .. ARGV[7] .. ARGV[8], 'PX', left)
+  if record then redis.call('PEXPIRE', KEYS[2], left) end
+  return {'run', fence, epoch, generation, origin, attempt}
 end
 
-if not state then return run(micros, micros, 1, '1', 1) end
-if held[8] ~= fingerprint then return {'conflict', state} end
+if not record then
+  local fence = text(micros())
+  return run(fence, fence, '1', '1', '1')
+end
+local state = record:sub(1, 1)
+if record:sub(35, 98) ~= ARGV[2] then return {'conflict', state} end
 
-local fence = math.max(tonumber(held[3]) + 1, micros)
-local epoch, generation = tonumber(held[4]), tonumber(held[5])
-local attempt = tonumber(held[7])
+local fence, epoch, generation, origin, attempt, retention, texts, at = record:match(
+  '^%w+ (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) %S* (%d+ %d+)\n()')
+local provider, event_type = texts:match('(%d+) (%d+)')
+at = at + provider + event_type
+local last = record:sub(at)
+local function later() return text(math.max(tonumber(fence) + 1, micros())) end
+
 if state == '2' or state == '4' then
-  if ARGV[6] == '1' then return run(fence, epoch, generation + 1, '5', 1) end
-  if state == '2' then return {'done', held[11]} end
-  return {'dead', held[12]}
+  if ARGV[6] == '1' then return run(later(), epoch, text(generation + 1), '5', '1') end
+  if state == '4' then return {'dead', last} end
+  return {'done', record:sub(2, 2) == '1' and last}
 end
-if state == '1' and held[2] == token then
-  return run(tonumber(held[3]), epoch, generation, held[6], attempt)
+if state == '1' and record:sub(3, 34) == ARGV[1] then
+  return run(fence, epoch, generation, origin, attempt)
 end
-if tonumber(held[9]) > now then return {'busy', text(tonumber(held[9]) - now)} end
-if attempt >= tonumber(ARGV[4]) then
-  local message = held[12] or ''
-  message = 'gave up after ' .. text(attempt) .. ' attempts'
-    .. (message ~= '' and (': ' .. message) or '')
-  redis.call('HSET', KEYS[1], 'state', '4', 'error', message, 'expires', text(now + retention))
-  redis.call('HDEL', KEYS[1], 'until')
-  redis.call('PEXPIRE', KEYS[1], text(retention))
+local wait = redis.call('PTTL', KEYS[1]) - tonumber(retention)
+if wait > 0 then return {'busy', text(wait)} end
+if tonumber(attempt) >= tonumber(ARGV[4]) then
+  local message = 'gave up after ' .. attempt .. ' attempts' .. (last ~= '' and ': ' .. last or '')
+  redis.call('SET', KEYS[1], '40' .. record:sub(3, at - 1) .. message, 'PX', ARGV[5])
   return {'dead', message}
 end
-return run(fence, epoch, generation, state == '1' and '3' or '2', attempt + 1)
+return run(later(), epoch, generation, state == '1' and '3' or '2', text(attempt + 1))

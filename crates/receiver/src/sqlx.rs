@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 
-use crate::claim::{Claim, Claimed, Grant, Intent};
+use crate::claim::{Claim, Claimed, Grant, Intent, Origin};
 use crate::limits::{RESULT_BYTES_MAX, RETENTION_MAX, millis};
 use crate::machine::{self, Moment};
 use crate::raw::{RawGrant, RawRecord, sql};
@@ -15,7 +15,7 @@ use crate::record::Record;
 use crate::run::{Begun, InTx, Once, Run};
 
 pub use crate::pg_sql::SCHEMA;
-use crate::pg_sql::{CLAIM_IN, LOOKUP, RESULT_IN};
+use crate::pg_sql::{CLAIM_IN, FIRST_IN, LOOKUP, RESULT_IN};
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -57,19 +57,24 @@ pub async fn begin_in<'t>(
     claim: &Claim,
     wait: Duration,
 ) -> Result<Begun<InTx<'t, PgConnection>>, BeginError> {
-    let row = match upsert(tx, claim, wait).await {
-        Ok(row) => row,
-        Err(error) if code(&error).as_deref() == Some("55P03") => {
-            return Ok(Begun::Busy { retry_after: wait });
-        }
-        Err(error) if matches!(code(&error).as_deref(), Some("40001" | "40P01")) => {
-            return Err(BeginError::Collision(error));
-        }
-        Err(error) => return Err(BeginError::Unavailable(error.into())),
-    };
-    if let Some(row) = row {
-        let grant = grant(&row, claim).map_err(BeginError::Unavailable)?;
-        return Ok(Begun::Run(Run::new(claim.key, grant, InTx { tx })));
+    Ok(match claimed(tx, claim, wait).await? {
+        Claimed::Run(grant) => Begun::Run(Run::new(claim.key, grant, InTx { tx })),
+        Claimed::Busy { retry_after } => Begun::Busy { retry_after },
+        Claimed::Done { result } => Begun::Done { result },
+        Claimed::Conflict { state } => Begun::Conflict { state },
+        Claimed::Dead { error } => Begun::Dead { error },
+    })
+}
+
+async fn claimed(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    wait: Duration,
+) -> Result<Claimed, BeginError> {
+    match first(tx, claim, wait).await {
+        Ok(Some(row)) => return run(first_grant(&row, claim)),
+        Ok(None) => {}
+        Err(error) => return sort(error, wait),
     }
     let read = read(tx, claim).await.map_err(BeginError::Unavailable)?;
     let Some((prior, now_ms)) = read else {
@@ -80,16 +85,48 @@ pub async fn begin_in<'t>(
         now_ms,
         next_fence: prior.fence,
     };
-    Ok(match machine::claim(Some(&prior), claim, at).answer {
-        // It has become free since: the sender comes back.
-        Claimed::Run(_) => Begun::Busy {
-            retry_after: Duration::ZERO,
+    match machine::claim(Some(&prior), claim, at).answer {
+        Claimed::Run(_) => match upsert(tx, claim, wait).await {
+            Ok(Some(row)) => run(grant(&row, claim)),
+            // Somebody else was faster: the sender comes back.
+            Ok(None) => Ok(Claimed::Busy {
+                retry_after: Duration::ZERO,
+            }),
+            Err(error) => sort(error, wait),
         },
-        Claimed::Busy { retry_after } => Begun::Busy { retry_after },
-        Claimed::Done { result } => Begun::Done { result },
-        Claimed::Conflict { state } => Begun::Conflict { state },
-        Claimed::Dead { error } => Begun::Dead { error },
-    })
+        answer => Ok(answer),
+    }
+}
+
+fn run(grant: Result<Grant, Boxed>) -> Result<Claimed, BeginError> {
+    grant.map(Claimed::Run).map_err(BeginError::Unavailable)
+}
+
+fn sort(error: sqlx::Error, wait: Duration) -> Result<Claimed, BeginError> {
+    match code(&error).as_deref() {
+        Some("55P03") => Ok(Claimed::Busy { retry_after: wait }),
+        Some("40001" | "40P01") => Err(BeginError::Collision(error)),
+        Some(_) | None => Err(BeginError::Unavailable(error.into())),
+    }
+}
+
+/// Nothing where the key is known.
+async fn first(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    wait: Duration,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    sqlx::query(FIRST_IN)
+        .bind(claim.key.as_bytes().as_slice())
+        .bind(claim.token.as_bytes().as_slice())
+        .bind(claim.fingerprint.as_bytes().as_slice())
+        .bind(sql(millis(claim.retention, RETENTION_MAX)))
+        .bind(claim.metadata.provider())
+        .bind(claim.metadata.event_type())
+        .bind(claim.metadata.received_at_ms())
+        .bind(lock_timeout(wait))
+        .fetch_optional(tx)
+        .await
 }
 
 async fn upsert(
@@ -97,8 +134,6 @@ async fn upsert(
     claim: &Claim,
     wait: Duration,
 ) -> Result<Option<PgRow>, sqlx::Error> {
-    // Zero would mean to wait for ever.
-    let wait = format!("{}ms", wait.as_millis().clamp(1, 3_600_000));
     sqlx::query(CLAIM_IN)
         .bind(claim.key.as_bytes().as_slice())
         .bind(claim.token.as_bytes().as_slice())
@@ -109,14 +144,32 @@ async fn upsert(
         .bind(claim.metadata.provider())
         .bind(claim.metadata.event_type())
         .bind(claim.metadata.received_at_ms())
-        .bind(wait)
+        .bind(lock_timeout(wait))
         .fetch_optional(tx)
         .await
+}
+
+/// As PostgreSQL writes it. Zero would mean to wait for ever.
+fn lock_timeout(wait: Duration) -> String {
+    format!("{}ms", wait.as_millis().clamp(1, 3_600_000))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
     let code = error.as_database_error()?.code()?;
     Some(code.into_owned())
+}
+
+/// Of a key that nobody had seen.
+fn first_grant(row: &PgRow, claim: &Claim) -> Result<Grant, Boxed> {
+    let fence = u64::try_from(row.try_get::<i64, _>("fence")?)?;
+    Ok(Grant {
+        token: claim.token,
+        fence,
+        epoch: fence,
+        generation: 1,
+        attempt: 1,
+        origin: Origin::First,
+    })
 }
 
 fn grant(row: &PgRow, claim: &Claim) -> Result<Grant, Boxed> {

@@ -51,6 +51,8 @@ const RELEASE = script('release');
 const RENEW = script('renew');
 const FAIL = script('fail');
 const SAVE_STEP = script('save_step');
+const LOAD_STEP = script('load_step');
+const LOOKUP = script('lookup');
 
 const STATES: Record<string, ClaimState> = { 1: 'processing', 2: 'completed', 3: 'released', 4: 'dead' };
 const REPLICAS_TIMEOUT_MS = 300;
@@ -103,10 +105,9 @@ export class RedisStore implements Ledger {
   }
 
   async lookup(key: Buffer): Promise<ClaimRecord | null> {
-    const fields = ['state', 'attempt', 'generation', 'provider', 'event_type', 'received', 'result', 'error'];
-    const found: (Buffer | null)[] = await this.command(['HMGET', this.name(key), ...fields]);
+    const found: (Buffer | null)[] | null = await this.evaluate(LOOKUP, key, []);
+    if (!found) return null;
     const [state, attempt, generation, provider, eventType, received, result, error] = found;
-    if (!state) return null;
     return {
       state: STATES[text(state)]!,
       attempt: Number(text(attempt)),
@@ -127,7 +128,7 @@ export class RedisStore implements Ledger {
   }
 
   async loadStep(key: Buffer, generation: number, step: string): Promise<Buffer | null> {
-    return this.command(['HGET', this.name(key), `step:${generation}:${step}`]);
+    return this.evaluate(LOAD_STEP, key, [String(generation), step]);
   }
 
   async saveStep(run: Run, step: string, result: Uint8Array): Promise<Saved> {
@@ -144,7 +145,8 @@ export class RedisStore implements Ledger {
   }
 
   private evaluate(script: Script, key: Buffer, args: (string | Buffer)[]): Promise<any> {
-    const rest = ['1', this.name(key), ...args];
+    const name = this.name(key);
+    const rest = ['2', name, `${name}:steps`, ...args];
     const ask = async (): Promise<unknown> => {
       try {
         return await this.client.sendCommand(['EVALSHA', script.sha, ...rest], AS_BYTES);
@@ -161,7 +163,8 @@ export class RedisStore implements Ledger {
   }
 
   private name(key: Buffer): string {
-    return this.prefix + key.toString('hex');
+    // In braces, so that a cluster keeps everything of an event together.
+    return `${this.prefix}{${key.toString('hex')}}`;
   }
 }
 

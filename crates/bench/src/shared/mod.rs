@@ -26,11 +26,12 @@ use ledger::Comparison;
 use report::{Report, Row};
 
 /// What is measured unless scenarios are named.
-const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 5] = [
     Scenario::Ingest,
     Scenario::IngestDuplicate,
     Scenario::Send,
     Scenario::EndToEnd,
+    Scenario::Claim,
 ];
 
 /// Measures, prints, and fails if anything went wrong on the way.

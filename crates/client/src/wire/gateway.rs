@@ -5,6 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// For how long a project keeps what. None: as long as the gateway's own settings say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Retention {
+    /// Bodies, in days.
+    pub payload_days: Option<u32>,
+    /// Messages, requests, deliveries and attempts, in days.
+    pub history_days: Option<u32>,
+    /// All bodies together, in bytes: the oldest go first.
+    pub payload_bytes_max: Option<u64>,
+}
+
 /// How much happened, and what waits.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stats {

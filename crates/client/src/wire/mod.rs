@@ -1,6 +1,7 @@
 //! What goes over the wire, as this client sees it. These types are its own: they leave out what
 //! it does not need, and take what a newer server adds.
 
+mod claim;
 mod configuration;
 mod delivery;
 mod gateway;
@@ -8,13 +9,17 @@ mod message;
 mod replay;
 mod request;
 
+pub use claim::{
+    ClaimInput, ClaimMetadata, ClaimOrigin, ClaimResult, ClaimState, ClaimStep, ClaimToken,
+    Claimed, Ended, HeldClaim, ReceiverClaim,
+};
 pub use configuration::{
     Connection, ConnectionInput, Endpoint, EndpointInput, KeyRule, RetryPolicy, Source, SourceInput,
 };
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, Trigger};
 pub use gateway::{
     ApiKey, ApiKeyInput, AttemptFigures, AuditLine, EndpointFigures, Project, ProjectInput,
-    RequestFigures, SourceFigures, Stats, StepFigures, WaitingFigures,
+    RequestFigures, Retention, SourceFigures, Stats, StepFigures, WaitingFigures,
 };
 pub(crate) use message::NewMessageBody;
 pub use message::{

@@ -11,7 +11,7 @@ use hooklatch_receiver::store::Store;
 
 /// Who calls at once.
 pub const CALLERS: usize = 8;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 /// Begin and complete, beside two bare writes that are as durable.
 const LEASED_TARGET: f64 = 1.3;
 /// An event in the user's transaction, beside one that keeps the event's key by hand.
@@ -84,15 +84,20 @@ async fn timed(events: usize, call: &Call) -> f64 {
     start.elapsed().as_secs_f64() * 1e6 / events as f64
 }
 
-/// Each call in turn, [`ROUNDS`] times, so that a disturbance meets all; the medians count.
+/// Each call in turn, [`ROUNDS`] times, to and fro, so that a disturbance and a table that grows meet
+/// all alike; the medians count.
 async fn medians<const N: usize>(events: usize, calls: [&Call; N]) -> [f64; N] {
     let mut times = [const { Vec::new() }; N];
     // The first round prepares statements and opens connections.
     for round in 0..=ROUNDS {
-        for (times, call) in times.iter_mut().zip(calls) {
-            let time = timed(events / ROUNDS, call).await;
+        let mut turn: Vec<usize> = (0..N).collect();
+        if round % 2 == 1 {
+            turn.reverse();
+        }
+        for at in turn {
+            let time = timed(events / ROUNDS, calls[at]).await;
             if round > 0 {
-                times.push(time);
+                times[at].push(time);
             }
         }
     }
@@ -151,6 +156,15 @@ fn row(name: &str, beside: &str, theirs: f64, ours: f64, target: Option<f64>) {
 /// The head of the table.
 pub fn head(events: usize) {
     println!("{events} events, {CALLERS} callers at once, microseconds for each event");
+    println!(
+        "leased: begin and complete, beside writes of a key alone, each committed by itself, over \
+         as many connections and as durable"
+    );
+    println!(
+        "in transaction: claim, effect and commit, beside effect and commit, and beside key, effect \
+         and commit"
+    );
+    println!("medians of {ROUNDS} rounds in turn; times: ours by theirs");
     println!(
         "{:<36} {:<20} {:>8} {:>8} {:>6} {:>6}",
         "store and mode", "beside", "theirs", "ours", "times", "target"

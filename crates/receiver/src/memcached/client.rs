@@ -99,9 +99,12 @@ impl Client {
             let idle = self.lock().pop();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => BufStream::new(TcpStream::connect(self.address).await?),
+                None => {
+                    let stream = TcpStream::connect(self.address).await?;
+                    stream.set_nodelay(true)?;
+                    BufStream::new(stream)
+                }
             };
-            connection.get_ref().set_nodelay(true)?;
             let answer = exchange(&mut connection).await?;
             Ok((connection, answer))
         };

@@ -5,8 +5,9 @@
 //! the effect happens exactly once; with a lease ([`PostgresStore`]) at least once. The server's
 //! clock alone ends leases: `clock_timestamp()`, because `now()` stands still in a transaction.
 //!
-//! The decision is made in one statement, an upsert that takes effect only where the state machine
-//! allows it. Where it takes none, the record is read, and the state machine says why.
+//! A new event is one statement, an insert. Where the key is known, the record is read, and the state
+//! machine says what it means; a record that may be run again is taken by one more statement, an
+//! upsert that takes effect only where the state machine allows it.
 
 mod rows;
 mod store;

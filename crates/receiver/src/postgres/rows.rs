@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use crate::claim::{Claim, Grant, Intent};
+use crate::claim::{Claim, Grant, Intent, Origin};
 use crate::raw::{RawGrant, RawRecord};
 use crate::record::Record;
 use crate::token::Token;
@@ -45,6 +45,19 @@ pub(super) fn grant(row: &Row, token: Token) -> Result<Grant, Error> {
         attempt: row.try_get::<_, i32>("attempt")?.into(),
     };
     Ok(raw.grant(token)?)
+}
+
+/// Of a key that nobody had seen.
+pub(super) fn first_grant(row: &Row, token: Token) -> Result<Grant, Error> {
+    let fence = u64::try_from(row.try_get::<_, i64>("fence")?)?;
+    Ok(Grant {
+        token,
+        fence,
+        epoch: fence,
+        generation: 1,
+        attempt: 1,
+        origin: Origin::First,
+    })
 }
 
 /// The arguments that both claims share.

@@ -10,7 +10,7 @@ use crate::claim::{Claim, Claimed, Completion, Held, Hold, Saved, Sighting};
 use crate::key::ScopeKey;
 use crate::limits::{ERROR_BYTES_MAX, LEASE_MAX, RETENTION_MAX, cut, millis};
 use crate::machine::{self, Moment};
-use crate::pg_sql::{CLAIM, LOOKUP};
+use crate::pg_sql::{CLAIM, FIRST, FIRST_UNSYNCED, LOOKUP};
 use crate::raw::sql;
 use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
@@ -142,6 +142,34 @@ impl PostgresStore {
         rows::record(client.query_opt(&prepared, &[&key]).await?)
     }
 
+    /// Nothing where the key is known.
+    async fn first(&self, claim: &Claim) -> Result<Option<Claimed>, Boxed> {
+        let client = self.client().await?;
+        let statement = match self.claim_durability {
+            ClaimDurability::AsConfigured => FIRST,
+            ClaimDurability::Unsynced => FIRST_UNSYNCED,
+        };
+        let prepared = client.prepare_cached(statement).await?;
+        let arguments = Arguments::of(claim);
+        let lease_ms = sql(millis(claim.lease, LEASE_MAX));
+        let row = client
+            .query_opt(
+                &prepared,
+                &[
+                    &arguments.key,
+                    &arguments.token,
+                    &arguments.fingerprint,
+                    &lease_ms,
+                    &arguments.provider,
+                    &arguments.event_type,
+                    &arguments.received_at_ms,
+                ],
+            )
+            .await?;
+        let grant = row.map(|row| rows::first_grant(&row, claim.token));
+        Ok(grant.transpose()?.map(Claimed::Run))
+    }
+
     async fn upsert(&self, claim: &Claim) -> Result<Option<Claimed>, Boxed> {
         let client = self.client().await?;
         let prepared = client.prepare_cached(CLAIM).await?;
@@ -182,7 +210,7 @@ impl PostgresStore {
 
     async fn claim_or_say_why_not(&self, claim: &Claim) -> Result<Claimed, Boxed> {
         for _ in 0..ROUNDS_MAX {
-            if let Some(claimed) = self.upsert(claim).await? {
+            if let Some(claimed) = self.first(claim).await? {
                 return Ok(claimed);
             }
             // A record that is gone by now was swept in between: claim again.
@@ -195,7 +223,11 @@ impl PostgresStore {
             };
             let change = machine::claim(Some(&prior), claim, at);
             match (change.answer, change.write) {
-                (Claimed::Run(_), _) => {}
+                (Claimed::Run(_), _) => {
+                    if let Some(claimed) = self.upsert(claim).await? {
+                        return Ok(claimed);
+                    }
+                }
                 (Claimed::Dead { error }, Some(_)) => {
                     if self.bury(claim, &prior, &error).await? {
                         return Ok(Claimed::Dead { error });

@@ -10,10 +10,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, Transaction};
 
 use super::rows::{self, Arguments};
-use crate::claim::{Claim, Claimed};
+use crate::claim::{Claim, Claimed, Grant};
 use crate::limits::{RESULT_BYTES_MAX, RETENTION_MAX, millis};
 use crate::machine::{self, Moment};
-use crate::pg_sql::{CLAIM_IN, LOOKUP, RESULT_IN};
+use crate::pg_sql::{CLAIM_IN, FIRST_IN, LOOKUP, RESULT_IN};
 use crate::raw::sql;
 use crate::run::{Begun, InTx, Once, Run};
 
@@ -28,6 +28,7 @@ pub enum BeginError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+type Error = Box<dyn std::error::Error + Send + Sync>;
 /// An argument of a statement, and its type.
 type Argument<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -129,16 +130,24 @@ pub async fn begin_in<'t, T: ClaimTransaction>(
     claim: &Claim,
     wait: Duration,
 ) -> Result<Begun<InTx<'t, T>>, BeginError> {
-    let row = match upsert(tx, claim, wait).await {
-        Ok(row) => row,
-        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-            return Ok(Begun::Busy { retry_after: wait });
-        }
-        Err(error) => return Err(sort(error)),
-    };
-    if let Some(row) = row {
-        let grant = rows::grant(&row, claim.token).map_err(BeginError::Unavailable)?;
-        return Ok(Begun::Run(Run::new(claim.key, grant, InTx { tx })));
+    Ok(match claimed(tx, claim, wait).await? {
+        Claimed::Run(grant) => Begun::Run(Run::new(claim.key, grant, InTx { tx })),
+        Claimed::Busy { retry_after } => Begun::Busy { retry_after },
+        Claimed::Done { result } => Begun::Done { result },
+        Claimed::Conflict { state } => Begun::Conflict { state },
+        Claimed::Dead { error } => Begun::Dead { error },
+    })
+}
+
+async fn claimed(
+    tx: &impl ClaimTransaction,
+    claim: &Claim,
+    wait: Duration,
+) -> Result<Claimed, BeginError> {
+    match first(tx, claim, wait).await {
+        Ok(Some(grant)) => return Ok(Claimed::Run(grant)),
+        Ok(None) => {}
+        Err(error) => return sort(error, wait),
     }
     let read = read(tx, claim).await.map_err(BeginError::Unavailable)?;
     let Some((prior, now_ms)) = read else {
@@ -150,27 +159,51 @@ pub async fn begin_in<'t, T: ClaimTransaction>(
         now_ms,
         next_fence: prior.fence,
     };
-    Ok(match machine::claim(Some(&prior), claim, at).answer {
-        // It has become free since: the sender comes back.
-        Claimed::Run(_) => Begun::Busy {
-            retry_after: Duration::ZERO,
+    match machine::claim(Some(&prior), claim, at).answer {
+        Claimed::Run(_) => match upsert(tx, claim, wait).await {
+            Ok(Some(grant)) => Ok(Claimed::Run(grant)),
+            // Somebody else was faster: the sender comes back.
+            Ok(None) => Ok(Claimed::Busy {
+                retry_after: Duration::ZERO,
+            }),
+            Err(error) => sort(error, wait),
         },
-        Claimed::Busy { retry_after } => Begun::Busy { retry_after },
-        Claimed::Done { result } => Begun::Done { result },
-        Claimed::Conflict { state } => Begun::Conflict { state },
-        Claimed::Dead { error } => Begun::Dead { error },
-    })
+        answer => Ok(answer),
+    }
+}
+
+/// Nothing where the key is known.
+async fn first(
+    tx: &impl ClaimTransaction,
+    claim: &Claim,
+    wait: Duration,
+) -> Result<Option<Grant>, Error> {
+    let arguments = Arguments::of(claim);
+    let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
+    let wait = lock_timeout(wait);
+    let arguments: [Argument<'_>; 8] = [
+        (&arguments.key, Type::BYTEA),
+        (&arguments.token, Type::BYTEA),
+        (&arguments.fingerprint, Type::BYTEA),
+        (&retention_ms, Type::INT8),
+        (&arguments.provider, Type::TEXT),
+        (&arguments.event_type, Type::TEXT),
+        (&arguments.received_at_ms, Type::INT8),
+        (&wait, Type::TEXT),
+    ];
+    let rows = tx.rows(FIRST_IN, &arguments).await?;
+    let grant = rows.first().map(|row| rows::first_grant(row, claim.token));
+    grant.transpose()
 }
 
 async fn upsert(
     tx: &impl ClaimTransaction,
     claim: &Claim,
     wait: Duration,
-) -> Result<Option<Row>, tokio_postgres::Error> {
+) -> Result<Option<Grant>, Error> {
     let arguments = Arguments::of(claim);
     let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
-    // Zero would mean to wait for ever.
-    let wait = format!("{}ms", wait.as_millis().clamp(1, 3_600_000));
+    let wait = lock_timeout(wait);
     let arguments: [Argument<'_>; 10] = [
         (&arguments.key, Type::BYTEA),
         (&arguments.token, Type::BYTEA),
@@ -183,24 +216,33 @@ async fn upsert(
         (&arguments.received_at_ms, Type::INT8),
         (&wait, Type::TEXT),
     ];
-    Ok(tx.rows(CLAIM_IN, &arguments).await?.into_iter().next())
+    let rows = tx.rows(CLAIM_IN, &arguments).await?;
+    let grant = rows.first().map(|row| rows::grant(row, claim.token));
+    grant.transpose()
 }
 
-async fn read(
-    tx: &impl ClaimTransaction,
-    claim: &Claim,
-) -> Result<rows::Read, Box<dyn std::error::Error + Send + Sync>> {
+/// As PostgreSQL writes it. Zero would mean to wait for ever.
+fn lock_timeout(wait: Duration) -> String {
+    format!("{}ms", wait.as_millis().clamp(1, 3_600_000))
+}
+
+async fn read(tx: &impl ClaimTransaction, claim: &Claim) -> Result<rows::Read, Error> {
     let key: &[u8] = claim.key.as_bytes();
     let found = tx.rows(LOOKUP, &[(&key, Type::BYTEA)]).await?;
     rows::record(found.into_iter().next())
 }
 
-fn sort(error: tokio_postgres::Error) -> BeginError {
+fn sort(error: Error, wait: Duration) -> Result<Claimed, BeginError> {
+    let error = match error.downcast::<tokio_postgres::Error>() {
+        Ok(error) => *error,
+        Err(error) => return Err(BeginError::Unavailable(error)),
+    };
     match error.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Claimed::Busy { retry_after: wait }),
         Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => {
-            BeginError::Collision(error)
+            Err(BeginError::Collision(error))
         }
-        Some(_) | None => BeginError::Unavailable(error.into()),
+        Some(_) | None => Err(BeginError::Unavailable(error.into())),
     }
 }
 

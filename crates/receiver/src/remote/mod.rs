@@ -7,6 +7,7 @@
 //! the same event. The API key needs the scope `send`, and `manage` where an operator forces a
 //! replay. The gateway sweeps by itself.
 
+mod connect;
 mod store;
 mod wire;
 
@@ -17,8 +18,10 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::RootCertStore;
+
+use connect::Connector;
 
 /// How long to wait for an answer, unless the caller says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,18 +39,22 @@ pub struct RemoteStore {
     authorization: HeaderValue,
     scope: String,
     timeout: Duration,
-    pool: Client<HttpConnector, Full<Bytes>>,
+    roots: RootCertStore,
+    pool: Client<Connector, Full<Bytes>>,
 }
 
 /// Why there is no store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
     /// The address is not one that can be called.
-    #[error("the gateway's address begins with http:// and has no query")]
+    #[error("the gateway's address begins with https:// or http:// and has no query")]
     Url,
     /// The API key is none.
     #[error("the API key holds characters other than visible ASCII")]
     ApiKey,
+    /// The authorities are none.
+    #[error("the authorities should be PEM: blocks of BEGIN CERTIFICATE")]
+    Authority,
 }
 
 /// What the gateway said.
@@ -57,36 +64,42 @@ struct Said {
 }
 
 impl RemoteStore {
-    /// Claims in the gateway at `url`, for example `http://127.0.0.1:8420`, under a scope that is
-    /// this service's own. It speaks plain HTTP: use it within your network, or through a proxy
-    /// that speaks TLS.
+    /// Claims in the gateway at `url`, for example `https://hooks.example.com` or, within your own
+    /// network, `http://127.0.0.1:8420`, under a scope that is this service's own. With https the
+    /// gateway's certificate has to bear its name and to lead to a public authority, or to one of
+    /// [`trust_also`](Self::trust_also).
     ///
     /// # Errors
     /// The address or the key cannot be used. Nothing is asked of the gateway yet.
     pub fn new(url: &str, api_key: &str, scope: &str) -> Result<Self, RemoteError> {
         let base = url.trim_end_matches('/').to_owned();
         let uri: Uri = base.parse().map_err(|_| RemoteError::Url)?;
-        if uri.scheme_str() != Some("http") || uri.query().is_some() {
+        let scheme = uri.scheme_str();
+        if !matches!(scheme, Some("http" | "https")) || uri.query().is_some() {
             return Err(RemoteError::Url);
         }
         let authorization = HeaderValue::from_str(&format!("Bearer {api_key}"));
         let mut authorization = authorization.map_err(|_| RemoteError::ApiKey)?;
         authorization.set_sensitive(true);
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(TIMEOUT));
-        let pool = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .build(connector);
+        let roots = connect::public_roots();
         Ok(Self {
             base,
             authorization,
             scope: scope.to_owned(),
             timeout: TIMEOUT,
-            pool,
+            pool: pool(roots.clone()),
+            roots,
         })
+    }
+
+    /// The same store, which trusts more certificate authorities: a house's own, in PEM.
+    ///
+    /// # Errors
+    /// They are no PEM, or no certificates.
+    pub fn trust_also(mut self, authorities: &str) -> Result<Self, RemoteError> {
+        connect::trust_also(&mut self.roots, authorities)?;
+        self.pool = pool(self.roots.clone());
+        Ok(self)
     }
 
     /// The same store with another patience for one answer.
@@ -127,6 +140,15 @@ impl RemoteStore {
     }
 }
 
+/// Connections that are kept for a while.
+fn pool(roots: RootCertStore) -> Client<Connector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_MAX)
+        .build(Connector::trusting(roots))
+}
+
 impl std::fmt::Debug for RemoteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RemoteStore")
@@ -147,15 +169,18 @@ mod tests {
         for url in [
             "",
             "gateway",
-            "https://gateway",
             "ftp://gateway",
             "http://g/?x=1",
+            "https://g/?x=1",
         ] {
             let made = RemoteStore::new(url, KEY, "shop").map(drop);
             assert_eq!(made, Err(RemoteError::Url), "{url}");
         }
         let made = RemoteStore::new("http://gateway:8420/", "hl_\n", "shop").map(drop);
         assert_eq!(made, Err(RemoteError::ApiKey));
+        let store = RemoteStore::new("https://gateway", KEY, "shop").unwrap();
+        let trusting = store.trust_also("-----BEGIN NOTHING-----").map(drop);
+        assert_eq!(trusting, Err(RemoteError::Authority));
     }
 
     #[tokio::test]

@@ -63,6 +63,8 @@ _RELEASE = _script("release")
 _RENEW = _script("renew")
 _FAIL = _script("fail")
 _SAVE_STEP = _script("save_step")
+_LOAD_STEP = _script("load_step")
+_LOOKUP = _script("lookup")
 
 #: What a program asks: a script or a command, and its arguments.
 _Question = tuple[_Script | str, tuple[Any, ...]]
@@ -117,9 +119,8 @@ class _Claims:
         return cast(Ended, _text(answer))
 
     def lookup(self, key: bytes) -> Program[ClaimRecord | None]:
-        fields = ("state", "attempt", "generation", "provider", "event_type", "received")
-        found = yield "HMGET", (self._name(key), *fields, "result", "error")
-        if found[0] is None:
+        found = yield self._evaluate(_LOOKUP, key)
+        if found is None:
             return None
         state, attempt, generation, provider, event_type, received = map(_text, found[:6])
         return ClaimRecord(
@@ -132,7 +133,7 @@ class _Claims:
         )
 
     def load_step(self, key: bytes, generation: int, step: str) -> Program[bytes | None]:
-        found = yield "HGET", (self._name(key), f"step:{generation}:{step}")
+        found = yield self._evaluate(_LOAD_STEP, key, generation, step)
         return None if found is None else _bytes(found)
 
     def save_step(self, run: Run, step: str, result: bytes) -> Program[Saved]:
@@ -147,10 +148,12 @@ class _Claims:
             raise Unavailable(f"only {acked} of {wanted} replicas have the claim")
 
     def _evaluate(self, script: _Script, key: bytes, *arguments: Any) -> _Question:
-        return script, (1, self._name(key), *arguments)
+        name = self._name(key)
+        return script, (2, name, f"{name}:steps", *arguments)
 
     def _name(self, key: bytes) -> str:
-        return self._prefix + key.hex()
+        # In braces, so that a cluster keeps everything of an event together.
+        return f"{self._prefix}{{{key.hex()}}}"
 
 
 class RedisStore:

@@ -1,16 +1,13 @@
--- KEYS[1] the hash. ARGV: 1 token in hex, 2 result, 3 retention in ms, 4 "0" where the result was
--- too large to be kept.
+-- KEYS[1] the record, as claim.lua has it. ARGV: 1 token in hex, 2 result, 3 retention in ms, 4 "0"
+-- where the result was too large to be kept.
 -- Answers "applied", "already_complete", "fenced" or "gone".
-local held = redis.call('HMGET', KEYS[1], 'state', 'token')
-if not held[1] then return 'gone' end
-if held[2] ~= ARGV[1] then return 'fenced' end
-if held[1] == '2' then return 'already_complete' end
-if held[1] ~= '1' then return 'fenced' end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-redis.call('HSET', KEYS[1], 'state', '2', 'expires',
-  string.format('%.0f', now + tonumber(ARGV[3])))
-if ARGV[4] ~= '0' then redis.call('HSET', KEYS[1], 'result', ARGV[2]) end
-redis.call('HDEL', KEYS[1], 'until')
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local record = redis.call('GET', KEYS[1])
+if not record then return 'gone' end
+if record:sub(3, 34) ~= ARGV[1] then return 'fenced' end
+local state = record:sub(1, 1)
+if state == '2' then return 'already_complete' end
+if state ~= '1' then return 'fenced' end
+-- A record that is being processed ends with its texts.
+local kept = ARGV[4] == '0' and '20' .. record:sub(3) or '21' .. record:sub(3) .. ARGV[2]
+redis.call('SET', KEYS[1], kept, 'PX', ARGV[3] ~= '0' and ARGV[3] or '1')
 return 'applied'

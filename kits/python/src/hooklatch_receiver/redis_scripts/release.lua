@@ -1,11 +1,10 @@
 -- Ends a lease in place; the record stays, with a token that nobody holds.
--- KEYS[1] the hash. ARGV: 1 token and 2 another token in hex, 3 ms until it may be tried again,
--- 4 error. Answers "ok" or "fenced".
-local held = redis.call('HMGET', KEYS[1], 'state', 'token', 'retention')
-if held[1] ~= '1' or held[2] ~= ARGV[1] then return 'fenced' end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-redis.call('HSET', KEYS[1], 'state', '3', 'token', ARGV[2], 'error', ARGV[4],
-  'until', string.format('%.0f', now + tonumber(ARGV[3])))
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', tonumber(ARGV[3]) + tonumber(held[3])))
+-- KEYS[1] the record, as claim.lua has it, KEYS[2] the hash of its steps. ARGV: 1 token and 2 another
+-- token in hex, 3 ms until it may be tried again, 4 error. Answers "ok" or "fenced".
+local record = redis.call('GET', KEYS[1])
+if not record or record:sub(1, 1) ~= '1' or record:sub(3, 34) ~= ARGV[1] then return 'fenced' end
+local retention = record:match('^%w+ %d+ %d+ %d+ %d+ %d+ (%d+)')
+local left = string.format('%.0f', tonumber(ARGV[3]) + tonumber(retention))
+redis.call('SET', KEYS[1], '30' .. ARGV[2] .. record:sub(35) .. ARGV[4], 'PX', left)
+redis.call('PEXPIRE', KEYS[2], left)
 return 'ok'

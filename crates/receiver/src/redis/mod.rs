@@ -1,4 +1,8 @@
-//! Redis and Valkey: one hash for each event, changed by scripts.
+//! Redis and Valkey: one string for each event, made by one plain command and changed by scripts.
+//!
+//! Most events are new, and a script costs the server several times what a command does: so a claim
+//! is tried by `SET … NX` first, and only a key that is known is looked at by a script. No time is
+//! written: the key's own expiry says when a lease ends.
 //!
 //! What it promises: effectively once while the primary lives. A failover may forget what the
 //! promoted replica had not yet got, a restart what the append-only file had not; use
@@ -9,42 +13,29 @@
 //! finds a replica that is cut off before the handler runs; it does not prevent that a failover
 //! picks another one.
 
+mod text;
+
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Script, ScriptInvocation};
 
-use crate::claim::{Claim, Claimed, Completion, Held, Hold, Intent, Saved, Sighting, StateName};
+use crate::claim::{
+    Claim, Claimed, Completion, Grant, Held, Hold, Intent, Origin, Saved, Sighting,
+};
 use crate::key::ScopeKey;
 use crate::limits::{ERROR_BYTES_MAX, LEASE_MAX, RETENTION_MAX, cut, millis};
-use crate::raw::{RawGrant, RawRecord};
 use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
-use crate::token::{self, Token};
+use crate::table::process_now_ms;
+use crate::token;
+use text::{first_record, hex, read_claimed, read_record, received_at, unknown};
 
 /// What stands before a key, unless the caller says otherwise.
 pub const PREFIX: &str = "hooklatch:claim:";
 
 /// How long to wait for an answer of the server.
 const RESPONSE_MAX: Duration = Duration::from_secs(5);
-
-const FIELDS: [&str; 15] = [
-    "state",
-    "token",
-    "fence",
-    "epoch",
-    "generation",
-    "origin",
-    "fingerprint",
-    "attempt",
-    "until",
-    "expires",
-    "result",
-    "error",
-    "provider",
-    "event_type",
-    "received",
-];
 
 /// Records in Redis.
 #[derive(Clone)]
@@ -69,6 +60,7 @@ struct Scripts {
     renew: Script,
     fail: Script,
     save_step: Script,
+    lookup: Script,
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -108,8 +100,17 @@ impl RedisStore {
         self
     }
 
+    /// In braces, so that a cluster keeps everything of an event together.
     fn name(&self, key: &ScopeKey) -> String {
-        format!("{}{key}", self.prefix)
+        format!("{}{{{key}}}", self.prefix)
+    }
+
+    fn on<'a>(&self, script: &'a Script, key: &ScopeKey) -> ScriptInvocation<'a> {
+        let name = self.name(key);
+        let steps = steps(&name);
+        let mut script = script.key(name);
+        script.key(steps);
+        script
     }
 
     async fn word(
@@ -133,13 +134,42 @@ impl RedisStore {
         }
     }
 
-    async fn claimed(&self, claim: &Claim) -> Result<Claimed, Error> {
-        let mut script = self.scripts.claim.key(self.name(&claim.key));
+    /// Nothing where the key is known, perhaps from an earlier call with this token.
+    async fn first(&self, claim: &Claim) -> Result<Option<Claimed>, Error> {
+        // A process's clock will do for a fence: it orders, and owns nothing.
+        let fence = process_now_ms() * 1_000;
+        let grant = Grant {
+            token: claim.token,
+            fence,
+            epoch: fence,
+            generation: 1,
+            attempt: 1,
+            origin: Origin::First,
+        };
+        let retention_ms = millis(claim.retention, RETENTION_MAX);
+        let left_ms = millis(claim.lease, LEASE_MAX) + retention_ms;
+        let mut set = redis::cmd("SET");
+        set.arg(self.name(&claim.key))
+            .arg(first_record(claim, fence, retention_ms))
+            .arg("NX")
+            .arg("PX")
+            .arg(left_ms.max(1));
+        let made: redis::RedisResult<Option<String>> =
+            set.query_async(&mut self.connection.clone()).await;
+        match made {
+            Ok(made) => Ok(made.map(|_ok| Claimed::Run(grant))),
+            // A full server refuses this before it looks whether the key is known.
+            Err(error) if error.code() == Some("OOM") => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn again(&self, claim: &Claim) -> Result<Claimed, Error> {
+        let mut script = self.on(&self.scripts.claim, &claim.key);
         let replay = match claim.intent {
             Intent::Delivery => "0",
             Intent::Replay => "1",
         };
-        let received_at_ms = claim.metadata.received_at_ms();
         script
             .arg(claim.token.to_hex())
             .arg(hex(claim.fingerprint.as_bytes()))
@@ -149,9 +179,16 @@ impl RedisStore {
             .arg(replay)
             .arg(claim.metadata.provider())
             .arg(claim.metadata.event_type())
-            .arg(received_at_ms.map(|ms| ms.to_string()).unwrap_or_default());
+            .arg(received_at(claim));
         let answer: Vec<Field> = script.invoke_async(&mut self.connection.clone()).await?;
-        let claimed = read_claimed(&answer, claim.token)?;
+        read_claimed(&answer, claim.token)
+    }
+
+    async fn claimed(&self, claim: &Claim) -> Result<Claimed, Error> {
+        let claimed = match self.first(claim).await? {
+            Some(claimed) => claimed,
+            None => self.again(claim).await?,
+        };
         if let Claimed::Run(grant) = &claimed {
             self.wait_for_replicas(&grant.held(claim.key)).await?;
         }
@@ -174,26 +211,22 @@ impl RedisStore {
     }
 
     async fn record(&self, key: &ScopeKey) -> Result<Option<(Record, u64)>, Error> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("TIME");
-        pipe.cmd("HMGET").arg(self.name(key)).arg(&FIELDS);
-        let (time, fields): ((u64, u64), Vec<Field>) =
-            pipe.query_async(&mut self.connection.clone()).await?;
-        let now_ms = time.0 * 1_000 + time.1 / 1_000;
-        let record = read_record(&fields)?;
-        Ok(record.map(|record| (record, now_ms)))
+        let script = self.on(&self.scripts.lookup, key);
+        let answer: Option<Vec<Field>> = script.invoke_async(&mut self.connection.clone()).await?;
+        answer.map(|answer| read_record(&answer)).transpose()
     }
 }
 
 impl Scripts {
     fn new() -> Self {
         Self {
-            claim: Script::new(include_str!("../redis/claim.lua")),
-            complete: Script::new(include_str!("../redis/complete.lua")),
-            release: Script::new(include_str!("../redis/release.lua")),
-            renew: Script::new(include_str!("../redis/renew.lua")),
-            fail: Script::new(include_str!("../redis/fail.lua")),
-            save_step: Script::new(include_str!("../redis/save_step.lua")),
+            claim: Script::new(include_str!("../../redis/claim.lua")),
+            complete: Script::new(include_str!("../../redis/complete.lua")),
+            release: Script::new(include_str!("../../redis/release.lua")),
+            renew: Script::new(include_str!("../../redis/renew.lua")),
+            fail: Script::new(include_str!("../../redis/fail.lua")),
+            save_step: Script::new(include_str!("../../redis/save_step.lua")),
+            lookup: Script::new(include_str!("../../redis/lookup.lua")),
         }
     }
 }
@@ -210,7 +243,7 @@ impl Store for RedisStore {
         result: Option<&[u8]>,
         retention: Duration,
     ) -> Result<Completion, StoreError> {
-        let mut script = self.scripts.complete.key(self.name(&held.key));
+        let mut script = self.on(&self.scripts.complete, &held.key);
         script
             .arg(held.token.to_hex())
             .arg(result.unwrap_or_default())
@@ -231,7 +264,7 @@ impl Store for RedisStore {
         retry_after: Duration,
         error: &str,
     ) -> Result<Hold, StoreError> {
-        let mut script = self.scripts.release.key(self.name(&held.key));
+        let mut script = self.on(&self.scripts.release, &held.key);
         script
             .arg(held.token.to_hex())
             .arg(token::random().to_hex())
@@ -241,7 +274,7 @@ impl Store for RedisStore {
     }
 
     async fn renew(&self, held: &Held, lease: Duration) -> Result<Hold, StoreError> {
-        let mut script = self.scripts.renew.key(self.name(&held.key));
+        let mut script = self.on(&self.scripts.renew, &held.key);
         script
             .arg(held.token.to_hex())
             .arg(millis(lease, LEASE_MAX));
@@ -254,7 +287,7 @@ impl Store for RedisStore {
         error: &str,
         retention: Duration,
     ) -> Result<Hold, StoreError> {
-        let mut script = self.scripts.fail.key(self.name(&held.key));
+        let mut script = self.on(&self.scripts.fail, &held.key);
         script
             .arg(held.token.to_hex())
             .arg(cut(error, ERROR_BYTES_MAX))
@@ -269,7 +302,7 @@ impl Store for RedisStore {
     }
 
     async fn save_step(&self, held: &Held, step: &str, result: &[u8]) -> Result<Saved, StoreError> {
-        let mut script = self.scripts.save_step.key(self.name(&held.key));
+        let mut script = self.on(&self.scripts.save_step, &held.key);
         script.arg(held.token.to_hex()).arg(step).arg(result);
         match self.word("save_step", &script).await?.as_str() {
             "saved" => Ok(Saved::Saved),
@@ -279,16 +312,16 @@ impl Store for RedisStore {
     }
 
     async fn load_step(&self, held: &Held, step: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        // The hash is of one record alone: it went with the one before it.
         let mut command = redis::cmd("HGET");
-        let field = format!("step:{}:{step}", held.generation);
-        command.arg(self.name(&held.key)).arg(field);
+        // The epoch tells the steps of an earlier record of the key apart.
+        let field = format!("{}:{}:{step}", held.epoch, held.generation);
+        command.arg(steps(&self.name(&held.key))).arg(field);
         let found = command.query_async(&mut self.connection.clone()).await;
         found.map_err(|error: redis::RedisError| StoreError::new("load_step", error))
     }
 
     async fn sweep(&self, _limit: u32) -> Result<u64, StoreError> {
-        // Every hash has an expiry of its own.
+        // Every key has an expiry of its own.
         Ok(0)
     }
 
@@ -301,98 +334,7 @@ impl Store for RedisStore {
     }
 }
 
-fn unknown(word: &str) -> Error {
-    format!("the script answered {word:?}").into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    let (pairs, _) = text.as_chunks::<2>();
-    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? * 16 + digit(*low)?);
-    pairs.iter().filter_map(byte).collect()
-}
-
-/// The fields of an answer, by position.
-struct Fields<'a>(&'a [Field]);
-
-impl Fields<'_> {
-    fn bytes(&self, at: usize) -> Field {
-        self.0.get(at).cloned().flatten()
-    }
-
-    fn text(&self, at: usize) -> String {
-        String::from_utf8_lossy(&self.bytes(at).unwrap_or_default()).into_owned()
-    }
-
-    fn number(&self, at: usize) -> Result<i64, Error> {
-        let text = self.text(at);
-        let number = text.parse();
-        number.map_err(|_| format!("{text:?} should be a number").into())
-    }
-}
-
-fn read_claimed(answer: &[Field], token: Token) -> Result<Claimed, Error> {
-    let fields = Fields(answer);
-    Ok(match fields.text(0).as_str() {
-        "run" => {
-            let raw = RawGrant {
-                fence: fields.number(1)?,
-                epoch: fields.number(2)?,
-                generation: fields.number(3)?,
-                origin: fields.number(4)?,
-                attempt: fields.number(5)?,
-            };
-            Claimed::Run(raw.grant(token)?)
-        }
-        "busy" => Claimed::Busy {
-            retry_after: Duration::from_millis(u64::try_from(fields.number(1)?)?),
-        },
-        "done" => Claimed::Done {
-            result: fields.bytes(1),
-        },
-        "dead" => Claimed::Dead {
-            error: fields.text(1),
-        },
-        "conflict" => {
-            let state = StateName::from_number(fields.number(1)?);
-            Claimed::Conflict {
-                state: state.ok_or_else(|| unknown("conflict"))?,
-            }
-        }
-        other => return Err(unknown(other)),
-    })
-}
-
-/// A record from the values of [`FIELDS`].
-fn read_record(values: &[Field]) -> Result<Option<Record>, Error> {
-    let fields = Fields(values);
-    if fields.bytes(0).is_none() {
-        return Ok(None);
-    }
-    let raw = RawRecord {
-        state: fields.number(0)?,
-        token: unhex(&fields.bytes(1).unwrap_or_default()),
-        fence: fields.number(2)?,
-        epoch: fields.number(3)?,
-        generation: fields.number(4)?,
-        origin: fields.number(5)?,
-        fingerprint: unhex(&fields.bytes(6).unwrap_or_default()),
-        attempt: fields.number(7)?,
-        // A final record expires; any other waits for the end of its lease.
-        until_ms: fields.number(9).or_else(|_| fields.number(8))?,
-        result: fields.bytes(10),
-        error: fields.bytes(11).map(|_| fields.text(11)),
-        provider: fields.text(12),
-        event_type: fields.text(13),
-        received_at_ms: fields.number(14).ok(),
-    };
-    Ok(Some(Record::try_from(raw)?))
+/// The hash of the steps of a record of this name.
+fn steps(name: &str) -> String {
+    format!("{name}:steps")
 }
