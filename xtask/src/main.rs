@@ -1,8 +1,10 @@
 //! The project's own commands, in Rust so that a toolchain is all that they need:
 //! `cargo xtask test`, `cargo xtask tidy`, `cargo xtask services`, `cargo xtask providers`,
-//! `cargo xtask screenshots`, `cargo xtask dist` and `cargo xtask bench`.
+//! `cargo xtask configuration`, `cargo xtask screenshots`, `cargo xtask dist` and
+//! `cargo xtask bench`.
 
 mod bench;
+mod configuration;
 mod dist;
 mod packages;
 mod providers;
@@ -56,6 +58,10 @@ enum Command {
     ///
     /// Example: `cargo xtask providers`
     Providers,
+    /// Write docs/configuration.md from the options of `hooklatch serve`.
+    ///
+    /// Example: `cargo xtask configuration`
+    Configuration,
     /// Take the pictures of the dashboard in docs/screenshots anew.
     ///
     /// Example: `cargo xtask screenshots`
@@ -81,6 +87,7 @@ fn main() -> ExitCode {
         Command::Dist(arguments) => dist::run(&arguments),
         Command::Services { command } => services::run(&command),
         Command::Providers => providers::run(),
+        Command::Configuration => configuration::run(),
         Command::Screenshots => screenshots::run(),
         Command::Test { filters } => test::run(&filters),
         Command::Tidy => tidy::run(),

@@ -92,6 +92,28 @@ impl Server {
         }
     }
 
+    /// Makes the call once; answers when the head of a success is there.
+    pub async fn open(
+        &self,
+        call: &Call,
+        accepted: HeaderValue,
+    ) -> Result<Response<hyper::body::Incoming>, Error> {
+        let mut request = self.request(call)?;
+        request.headers_mut().insert(ACCEPT, accepted);
+        let answer = self.in_time(self.pool.request(request)).await?;
+        let answer = answer.map_err(|error| match error.is_connect() {
+            true => self.unreachable(error),
+            false => self.interrupted(error.into()),
+        })?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        match self.read(answer).await {
+            Err(refused) => Err(refused),
+            Ok(_) => unreachable!("what is no success is read as a refusal"),
+        }
+    }
+
     /// Makes the call once, and takes its answer line by line. Each line has as long as a whole
     /// answer has otherwise.
     pub async fn lines(
@@ -99,17 +121,8 @@ impl Server {
         call: &Call,
         mut line: impl FnMut(serde_json::Value),
     ) -> Result<(), Error> {
-        let mut request = self.request(call)?;
         let accepted = HeaderValue::from_static("application/x-ndjson");
-        request.headers_mut().insert(ACCEPT, accepted);
-        let answer = self.in_time(self.pool.request(request)).await?;
-        let answer = answer.map_err(|error| match error.is_connect() {
-            true => self.unreachable(error),
-            false => self.interrupted(error.into()),
-        })?;
-        if !answer.status().is_success() {
-            return self.read(answer).await.map(drop);
-        }
+        let answer = self.open(call, accepted).await?;
         let status = answer.status().as_u16();
         let mut body = answer.into_body();
         let mut rest = Vec::new();

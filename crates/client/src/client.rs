@@ -162,6 +162,11 @@ impl Client {
         .map(drop)
     }
 
+    /// The server, for calls of another form.
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: String) -> Result<T, Error> {
         let answer = self
             .call(Method::GET, path, Bytes::new(), Repeat::Safe)

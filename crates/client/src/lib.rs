@@ -31,6 +31,7 @@ pub mod outbox;
 mod raw;
 mod replays;
 mod resources;
+mod stream;
 mod wire;
 
 pub use backoff::Backoff;
@@ -39,4 +40,5 @@ pub use error::{Error, FieldProblem, Problem};
 pub use gateway::StatsFilter;
 pub use raw::Progress;
 pub use resources::{AttemptFilter, MessageFilter, RequestFilter};
+pub use stream::{Stream, StreamEvent, StreamFilter};
 pub use wire::*;

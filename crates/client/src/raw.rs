@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::call::Repeat;
 use crate::client::to_json;
@@ -44,6 +45,46 @@ impl Client {
     pub async fn delete(&self, path: &str) -> Result<(), Error> {
         let answer = self.call(Method::DELETE, path.to_owned(), Bytes::new(), Repeat::Never);
         answer.await.map(drop)
+    }
+
+    /// Makes any call, and answers what was written, character by character; nothing where the
+    /// answer is empty. Only `GET` and `PUT` are repeated where that may help.
+    ///
+    /// # Errors
+    /// Where the gateway cannot be reached, or refuses.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        document: Option<&Value>,
+    ) -> Result<Option<Box<RawValue>>, Error> {
+        let body = document.map_or_else(|| Ok(Bytes::new()), to_json)?;
+        let repeat = match method {
+            Method::GET | Method::PUT => Repeat::Safe,
+            _ => Repeat::Never,
+        };
+        let answer = self.call(method, path.to_owned(), body, repeat).await?;
+        if answer.body.is_empty() {
+            return Ok(None);
+        }
+        answer.json().map(Some)
+    }
+
+    /// What time the gateway's machine has, to the second, as HTTP writes it; none where a proxy
+    /// has taken it away.
+    ///
+    /// # Errors
+    /// Where the gateway cannot be reached, or refuses.
+    pub async fn date(&self) -> Result<Option<String>, Error> {
+        let answer = self.call(
+            Method::GET,
+            "/healthz".to_owned(),
+            Bytes::new(),
+            Repeat::Never,
+        );
+        let headers = answer.await?.headers;
+        let date = headers.get(http::header::DATE);
+        Ok(date.and_then(|date| date.to_str().ok()).map(str::to_owned))
     }
 
     /// Tries a rule on the past of a source or a connection, and tells how far it is.

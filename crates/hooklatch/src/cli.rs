@@ -9,14 +9,22 @@ use hooklatch_core::secret::Secret;
 
 use crate::apply::ApplyArgs;
 use crate::backtest::BacktestArgs;
+use crate::backup::BackupArgs;
+use crate::completions::CompletionsArgs;
 use crate::connect::{API_KEY_VARIABLE, ConnectArgs};
+use crate::doctor::arguments::DoctorArgs;
 use crate::listen::arguments::ListenArgs;
+use crate::man::ManArgs;
 use crate::prove::args::ProveArgs;
+use crate::reference::ConfigurationArgs;
 use crate::replay::arguments::ReplayArgs;
+use crate::resources::command::Called;
 use crate::serve::otlp::TraceArgs;
 use crate::serve::rate::RateArgs;
+use crate::serve::secrets::SecretFileArgs;
 use crate::serve::settings::{ENCRYPTION_KEY_VARIABLE, LogFormat};
 use crate::serve::tls::TlsArgs;
+use crate::tail::arguments::TailArgs;
 
 const EXAMPLES: &str = "\
 Example:
@@ -47,6 +55,8 @@ pub(crate) enum Action {
     Apply(Box<ApplyArgs>),
     /// Forward what arrives at a source to this machine, live
     Listen(Box<ListenArgs>),
+    /// Watch the live log
+    Tail(Box<TailArgs>),
     /// Send many deliveries again, as one job with a plan
     Replay(Box<ReplayArgs>),
     /// Bring a database to the tables of this version
@@ -55,8 +65,20 @@ pub(crate) enum Action {
     Copy(Box<CopyArgs>),
     /// See the whole story in under a minute, on a temporary store
     Demo(DemoArgs),
+    /// Copy the data of a running gateway into a file
+    Backup(Box<BackupArgs>),
+    /// Look for what is wrong, or will be, and say what to do
+    Doctor(Box<DoctorArgs>),
     /// Try whether a receiver of yours lets each event have its effect once
     Prove(Box<ProveArgs>),
+    #[command(flatten)]
+    Resource(Box<Called>),
+    /// Print what a shell needs to complete this command line
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
+    /// Print every option of serve, with its variable, key and default
+    Configuration(ConfigurationArgs),
     /// Run the scripts of connections, for a gateway that starts this by itself
     #[command(hide = true, after_help = WORKER_EXAMPLE)]
     TransformWorker,
@@ -66,6 +88,7 @@ impl Cli {
     /// Every environment variable that some command reads.
     pub fn variables() -> Vec<String> {
         let root = Self::command();
+        // What is below a resource has the options of every other command that asks a gateway.
         let arguments = root.get_subcommands().flat_map(Command::get_arguments);
         let named = arguments.filter_map(Arg::get_env);
         let named = named.map(|name| name.to_string_lossy().into_owned());
@@ -91,10 +114,12 @@ A flag goes before its environment variable, and that before the file.
 Two secrets are no flags, because a command line can be read by everybody on the machine:
   HOOKLATCH_API_KEY         the first admin key: hl_ and 29 characters or more (file: api_key);
                             without it the first start makes one and prints it once
+                            (HOOKLATCH_API_KEY_FILE: a file that holds it)
   HOOKLATCH_ENCRYPTION_KEY  32 bytes in base64 that seal stored secrets (file: encryption_key);
                             without it a key file is made in the data directory; with a database
                             it is required, and the same on every node; in memory, each start
                             makes its own
+                            (HOOKLATCH_ENCRYPTION_KEY_FILE: a file that holds it)
 A database URL with a password is better given by its variable or by a file than by its flag.
 
 Ctrl-C or SIGTERM ends it gracefully; a second one ends it at once. Nothing that was answered is
@@ -182,6 +207,9 @@ pub(crate) struct ServeArgs {
     pub tls: TlsArgs,
     #[command(flatten)]
     pub traces: TraceArgs,
+
+    #[command(flatten)]
+    pub secrets: SecretFileArgs,
 }
 
 /// Which database, where there is one.
@@ -368,16 +396,16 @@ mod tests {
 
     #[test]
     fn every_level_of_help_has_an_example() {
-        let mut root = Cli::command();
-        assert!(root.render_help().to_string().contains("Example:"));
-        let commands = root.get_subcommands_mut();
-        for command in commands.filter(|command| command.get_name() != "help") {
-            let name = command.get_name().to_owned();
-            assert!(
-                command.render_help().to_string().contains("Example:"),
-                "{name}"
-            );
+        fn check(command: &mut Command, path: &str) {
+            let help = command.render_help().to_string();
+            assert!(help.contains("Example:\n  hooklatch"), "{path}: {help}");
+            let inner = command.get_subcommands_mut();
+            for command in inner.filter(|command| command.get_name() != "help") {
+                let path = format!("{path} {}", command.get_name());
+                check(command, &path);
+            }
         }
+        check(&mut Cli::command(), "hooklatch");
     }
 
     #[test]
@@ -437,11 +465,18 @@ mod tests {
                 | Action::Backtest(_)
                 | Action::Apply(_)
                 | Action::Listen(_)
+                | Action::Tail(_)
                 | Action::Replay(_)
                 | Action::Migrate(_)
                 | Action::Copy(_)
                 | Action::Demo(_)
                 | Action::Prove(_)
+                | Action::Backup(_)
+                | Action::Doctor(_)
+                | Action::Resource(_)
+                | Action::Completions(_)
+                | Action::Man(_)
+                | Action::Configuration(_)
                 | Action::TransformWorker => {
                     panic!("another command")
                 }

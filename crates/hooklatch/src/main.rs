@@ -3,20 +3,29 @@
 
 mod apply;
 mod backtest;
+mod backup;
 mod cli;
+mod completions;
 mod connect;
 mod copy;
 mod demo;
+mod doctor;
 mod failure;
 mod listed;
 mod listen;
 mod lookup;
+mod man;
 mod migrate;
 mod prove;
+mod reference;
 mod replay;
+mod resources;
 mod send;
 mod serve;
 mod signals;
+mod tail;
+mod terminal;
+mod when;
 
 use std::process::ExitCode;
 
@@ -68,6 +77,13 @@ async fn run(action: Action) -> Result<(), Failure> {
         Action::Replay(arguments) => replay::run(arguments).await,
         Action::Migrate(arguments) => migrate::run(arguments).await,
         Action::Copy(arguments) => copy::run(arguments).await,
+        Action::Tail(arguments) => tail::run(arguments).await,
+        Action::Backup(arguments) => backup::run(arguments).await,
+        Action::Doctor(arguments) => doctor::run(arguments).await,
+        Action::Resource(called) => resources::run(called).await,
+        Action::Completions(arguments) => completions::run(&arguments),
+        Action::Man(arguments) => man::run(&arguments),
+        Action::Configuration(_) => reference::run(),
         Action::Demo(arguments) => demo::run(arguments).await,
         Action::Prove(arguments) => prove::run(arguments).await,
         Action::TransformWorker => unreachable!("it was handled before the runtime started"),

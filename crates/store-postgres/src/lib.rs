@@ -18,6 +18,7 @@ mod figures;
 mod follow;
 mod history;
 mod import;
+mod inspect;
 mod key;
 mod lane_states;
 mod ledger;
@@ -48,6 +49,7 @@ mod url;
 mod worker;
 
 pub use import::{Import, ImportError, Standing};
+pub use inspect::inspect;
 pub use migrate::Migrated;
 pub use open::{OpenError, Options, migrate, reader, versions};
 pub use partitions::Dropped;

@@ -6,6 +6,7 @@
 
 mod admit;
 mod audits;
+mod backup;
 mod checkpoint;
 mod config;
 mod deliveries;
@@ -17,6 +18,7 @@ mod filter;
 mod follow;
 mod generations;
 mod history;
+mod inspect;
 mod lanes;
 mod ledger;
 mod listing;
@@ -40,7 +42,9 @@ mod store;
 mod tests;
 mod writer;
 
+pub use backup::{BackedUp, BackupError, BackupProgress, BackupStage, Existing, back_up};
 pub use export::Export;
+pub use inspect::inspect;
 pub use open::{OpenError, Options};
 
 use std::path::Path;

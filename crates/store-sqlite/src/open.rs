@@ -28,7 +28,7 @@ use crate::writer::{Pace, Wakes, Writer};
 use crate::{Closed, SqliteStore, due, replays};
 
 /// The name of the file in the directory.
-const FILE_NAME: &str = "hooklatch.db";
+pub(crate) const FILE_NAME: &str = "hooklatch.db";
 /// The name of the file whose lock says that the directory is in use.
 const LOCK_NAME: &str = "hooklatch.lock";
 

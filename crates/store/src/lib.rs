@@ -12,6 +12,7 @@ mod configuration;
 mod deliveries;
 mod follow;
 mod history;
+pub mod inspection;
 mod lanes;
 mod ledger;
 #[cfg(feature = "memory")]

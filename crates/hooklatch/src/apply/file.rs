@@ -11,7 +11,7 @@ use crate::failure::Failure;
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Members whose texts may be looked up elsewhere, with all that is below them.
-const SECRET_MEMBERS: [&str; 4] = ["verifier", "secret", "headers", "auth"];
+pub(crate) const SECRET_MEMBERS: [&str; 4] = ["verifier", "secret", "headers", "auth"];
 
 /// What can be declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,15 +137,17 @@ fn document(
 }
 
 /// Where secrets are.
-struct Secrets<'a> {
-    place: &'a Path,
-    variable: &'a dyn Fn(&str) -> Option<String>,
+pub(crate) struct Secrets<'a> {
+    /// Relative paths begin here.
+    pub place: &'a Path,
+    /// Looks up an environment variable.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Secrets<'_> {
     /// Replaces every `env:NAME` and `file:PATH`; answers whether there was one. What was found is
     /// in no message.
-    fn look_up(&self, value: &mut Value) -> Result<bool, String> {
+    pub(crate) fn look_up(&self, value: &mut Value) -> Result<bool, String> {
         match value {
             Value::String(text) => {
                 if let Some(name) = text.strip_prefix("env:") {

@@ -4,7 +4,7 @@
 //! anything; only `--yes` carries it out. Resources go by their names, so that a file can be applied
 //! as often as one likes. Nothing is deleted unless `--prune` asks for it.
 
-mod file;
+pub(crate) mod file;
 mod plan;
 
 use std::path::PathBuf;

@@ -2,19 +2,17 @@
 
 pub(crate) mod arguments;
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use hooklatch_client::{Client, PageRequest, Replay, ReplayFilter, ReplayPlan, ReplayStatus};
-use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_store::{Clock, SystemClock};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::lookup;
+use crate::{lookup, terminal, when};
 use arguments::{ListArgs, OneArgs, PlanArgs, ReplayAction, ReplayArgs};
 
 /// How often a replay is looked at.
@@ -70,13 +68,14 @@ async fn make(arguments: PlanArgs) -> Result<(), Failure> {
 
 async fn plan(client: &Client, arguments: &PlanArgs) -> Result<ReplayPlan, Failure> {
     let now = SystemClock.now();
+    let time = |text: Option<&str>| text.map(|text| when::time(text, now)).transpose();
     let mut filter = ReplayFilter {
         ids: arguments.ids.clone(),
         key: arguments.key.clone(),
         status: arguments.status.clone(),
         event_type: arguments.event_type.clone(),
-        after: time(arguments.after.as_deref(), now)?,
-        before: time(arguments.before.as_deref(), now)?,
+        after: time(arguments.after.as_deref())?,
+        before: time(arguments.before.as_deref())?,
         ..ReplayFilter::default()
     };
     if let Some(name) = &arguments.source {
@@ -101,36 +100,6 @@ async fn plan(client: &Client, arguments: &PlanArgs) -> Result<ReplayPlan, Failu
         rate_per_second: arguments.rate,
         reason: arguments.reason.clone(),
     })
-}
-
-/// A time as it is written, or how long ago it was.
-fn time(text: Option<&str>, now: Timestamp) -> Result<Option<String>, Failure> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    if text.parse::<Timestamp>().is_ok() {
-        return Ok(Some(text.to_owned()));
-    }
-    let usage = || {
-        Failure::Usage(format!(
-            "\"{text}\" is no time: write 2026-11-21T08:00:00Z, or how long ago: 90s, 30m, 2h, 3d"
-        ))
-    };
-    let (number, unit) = text
-        .char_indices()
-        .last()
-        .map(|(end, unit)| (&text[..end], unit))
-        .ok_or_else(usage)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(usage()),
-    };
-    let number: u32 = number.parse().map_err(|_| usage())?;
-    let ago = Millis::from_seconds(i64::from(number) * seconds);
-    Ok(Some((now - ago).to_string()))
 }
 
 /// Waits for the plan.
@@ -172,20 +141,10 @@ fn table(replay: &Replay) -> Table {
 
 /// Asks at the terminal; where there is none, nobody can say yes.
 fn confirmed(replay: &Replay) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        let id = &replay.id;
-        return Err(Failure::Usage(format!(
-            "nothing was sent: there is no terminal to ask at. Add --yes, or run \
-             \"hooklatch replay start {id}\""
-        )));
-    }
-    print!("Send {} deliveries? [y/N] ", replay.total);
-    let mut answer = String::new();
-    std::io::stdout()
-        .flush()
-        .and_then(|()| std::io::stdin().read_line(&mut answer))
-        .map_err(|error| Failure::failed("the terminal cannot be asked", error))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let id = &replay.id;
+    let elsewhere = format!("Add --yes, or run \"hooklatch replay start {id}\"");
+    let question = format!("Send {} deliveries?", replay.total);
+    terminal::confirmed(&question, "nothing was sent", &elsewhere)
 }
 
 async fn see_through(client: &Client, which: &OneArgs) -> Result<(), Failure> {
@@ -253,23 +212,4 @@ async fn list(which: ListArgs) -> Result<(), Failure> {
 fn as_json(record: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(record)
         .map_err(|error| Failure::failed("the answer cannot be shown", error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_written_or_says_how_long_ago() {
-        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let read = |text| time(Some(text), now).ok().flatten();
-        let ago = read("2h").unwrap();
-        assert_eq!(ago.parse::<Timestamp>(), "2026-11-22T10:00:00Z".parse());
-        let written = "2026-11-21T08:00:00Z";
-        assert_eq!(read(written).as_deref(), Some(written));
-        for wrong in ["", "h", "yesterday", "-2h", "2 h", "2w", "é"] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
-        assert!(time(None, now).unwrap().is_none());
-    }
 }

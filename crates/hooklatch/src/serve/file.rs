@@ -35,7 +35,38 @@ pub(crate) struct FileSettings {
     pub otlp_sample_ratio: Option<f64>,
     pub otlp_service_name: Option<String>,
     pub api_key: Option<Secret>,
+    pub api_key_file: Option<PathBuf>,
     pub encryption_key: Option<Secret>,
+    pub encryption_key_file: Option<PathBuf>,
+    /// Where each key stands, to say where a value is that cannot be used.
+    #[serde(skip)]
+    pub places: Option<Places>,
+}
+
+/// A file and the lines of its keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    path: PathBuf,
+    lines: Vec<(String, usize)>,
+}
+
+impl Places {
+    fn of(path: &Path, text: &str) -> Self {
+        let lines = (1..).zip(text.lines()).filter_map(|(number, line)| {
+            let (key, _) = line.split_once('=')?;
+            Some((key.trim().trim_matches('"').to_owned(), number))
+        });
+        Self {
+            path: path.to_owned(),
+            lines: lines.collect(),
+        }
+    }
+
+    /// The file and the line of a key that it has.
+    pub fn find(&self, key: &str) -> Option<String> {
+        let (_, line) = self.lines.iter().find(|(known, _)| known == key)?;
+        Some(format!("{}, line {line}", self.path.display()))
+    }
 }
 
 /// Why the file cannot be used.
@@ -76,10 +107,14 @@ impl FileSettings {
             path: path.to_owned(),
             source,
         })?;
-        toml::from_str(&text).map_err(|error| FileError::Wrong {
+        let read = toml::from_str(&text).map_err(|error| FileError::Wrong {
             path: path.to_owned(),
             line: line_of(&text, &error),
             message: in_our_words(error.message()),
+        });
+        Ok(Self {
+            places: Some(Places::of(path, &text)),
+            ..read?
         })
     }
 }

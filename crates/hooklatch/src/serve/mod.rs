@@ -8,6 +8,7 @@ mod logs;
 pub(crate) mod otlp;
 pub(crate) mod place;
 pub(crate) mod rate;
+pub(crate) mod secrets;
 pub(crate) mod settings;
 pub(crate) mod tls;
 
@@ -68,7 +69,7 @@ const fn at_once(place: &Place) -> &'static str {
 }
 
 /// A misspelt variable would otherwise go unnoticed, and its default with it.
-fn unknown_variables() -> Vec<String> {
+pub(crate) fn unknown_variables() -> Vec<String> {
     let known = Cli::variables();
     std::env::vars_os()
         .map(|(name, _)| name.to_string_lossy().into_owned())

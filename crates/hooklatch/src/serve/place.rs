@@ -6,12 +6,16 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use hooklatch_core::secret::Secret;
 use hooklatch_store_postgres::{DatabaseUrl, UrlError};
 
+use super::file::FileSettings;
+use super::settings::DATA_DIR;
 use crate::cli::DatabaseArgs;
+use crate::failure::Failure;
 
 /// The place of the data.
 #[derive(Debug, Clone)]
@@ -31,6 +35,38 @@ impl fmt::Display for Place {
             Self::Database(url) => url.fmt(f),
             Self::Memory => f.write_str("memory"),
         }
+    }
+}
+
+/// Where the data of a gateway is, for what works beside it.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// The gateway's configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "HOOKLATCH_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// The gateway's data directory [default: ./hooklatch-data]
+    #[arg(long, value_name = "DIR", env = "HOOKLATCH_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+impl PlaceArgs {
+    /// The place: as flags and variables say, else as the file says, else the default.
+    pub fn place(self) -> Result<Place, Failure> {
+        let usage = |error: &dyn std::error::Error| Failure::Usage(error.to_string());
+        let said = Wish::of_arguments(self.data_dir, self.database).place();
+        if let Some(place) = said.map_err(|error| usage(&error))? {
+            return Ok(place);
+        }
+        let file = self.config.as_deref().map(FileSettings::read).transpose();
+        let file = file.map_err(|error| usage(&error))?.unwrap_or_default();
+        let database = file.database();
+        let written = Wish::of_arguments(file.data_dir, database).place();
+        let written = written.map_err(|error| usage(&error))?;
+        Ok(written.unwrap_or_else(|| Place::Directory(Path::new(DATA_DIR).to_owned())))
     }
 }
 

@@ -16,10 +16,11 @@ use hooklatch_server::api::Rate;
 use hooklatch_server::retention::Settings as Pruning;
 use serde::Deserialize;
 
-use super::file::{FileError, FileSettings};
+use super::file::{FileError, FileSettings, Places};
 use super::otlp::Traces;
 use super::place::{Place, PlaceError, Wish};
 use super::rate::rate;
+use super::secrets::{self, SecretError};
 use super::tls::TlsFiles;
 use crate::cli::ServeArgs;
 use crate::connect::API_KEY_VARIABLE;
@@ -27,7 +28,7 @@ use crate::connect::API_KEY_VARIABLE;
 /// The environment variable that holds the key which seals stored secrets.
 pub(crate) const ENCRYPTION_KEY_VARIABLE: &str = "HOOKLATCH_ENCRYPTION_KEY";
 const LISTEN: &str = "127.0.0.1:8420";
-const DATA_DIR: &str = "hooklatch-data";
+pub(super) const DATA_DIR: &str = "hooklatch-data";
 const LOG: &str = "info";
 const DRAIN: Duration = Duration::from_secs(30);
 /// The longest time for which history may be kept, but for ever.
@@ -94,6 +95,38 @@ pub(crate) enum SettingsError {
     },
     #[error("{name}: {hint}")]
     Secret { name: &'static str, hint: String },
+    #[error(transparent)]
+    SecretFile(#[from] SecretError),
+    #[error("{place}: {wrong}")]
+    Written {
+        place: String,
+        wrong: Box<SettingsError>,
+    },
+}
+
+impl SettingsError {
+    /// The same, with where the file says it. What flags and variables say goes before the file, so
+    /// that it is not the file which is wrong in that.
+    fn in_file(self, places: Option<&Places>, said: &[&str]) -> Self {
+        let key = match &self {
+            Self::Value { name, .. } => name,
+            Self::Secret { name, .. } if name.contains(API_KEY_VARIABLE) => &"api_key",
+            Self::Secret { .. } => &"encryption_key",
+            Self::File(_)
+            | Self::Place(_)
+            | Self::NoEncryptionKey
+            | Self::SecretFile(_)
+            | Self::Written { .. } => return self,
+        };
+        let place = places.and_then(|places| places.find(key));
+        match place.filter(|_| !said.contains(key)) {
+            Some(place) => Self::Written {
+                place,
+                wrong: Box::new(self),
+            },
+            None => self,
+        }
+    }
 }
 
 impl Settings {
@@ -106,6 +139,17 @@ impl Settings {
             Some(path) => FileSettings::read(path)?,
             None => FileSettings::default(),
         };
+        let places = file.places.clone();
+        let said = said(&arguments, &variable);
+        let gathered = Self::of(arguments, file, variable);
+        gathered.map_err(|wrong| wrong.in_file(places.as_ref(), &said))
+    }
+
+    fn of(
+        arguments: ServeArgs,
+        file: FileSettings,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
         let traces = arguments.traces.or(file.traces()).traces()?;
         let certificate = arguments.tls.tls_cert.or(file.tls_cert.clone());
         let tls = TlsFiles::of(certificate, arguments.tls.tls_key.or(file.tls_key.clone()))?;
@@ -114,10 +158,22 @@ impl Settings {
         let in_memory = arguments.in_memory.or(file.in_memory).unwrap_or(false);
         let written = written.in_memory(in_memory);
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let api_key = given(API_KEY_VARIABLE).map(Secret::new).or(file.api_key);
-        let encryption_key = given(ENCRYPTION_KEY_VARIABLE)
-            .map(Secret::new)
-            .or(file.encryption_key);
+        let api_key = secrets::of_two(
+            API_KEY_VARIABLE,
+            given(API_KEY_VARIABLE).map(Secret::new),
+            arguments.secrets.api_key_file.as_deref(),
+            ("api_key", file.api_key, file.api_key_file.as_deref()),
+        )?;
+        let encryption_key = secrets::of_two(
+            ENCRYPTION_KEY_VARIABLE,
+            given(ENCRYPTION_KEY_VARIABLE).map(Secret::new),
+            arguments.secrets.encryption_key_file.as_deref(),
+            (
+                "encryption_key",
+                file.encryption_key,
+                file.encryption_key_file.as_deref(),
+            ),
+        )?;
         let place = Wish::of_arguments(arguments.data_dir, arguments.database)
             .in_memory(arguments.in_memory.unwrap_or(false))
             .place()?;
@@ -160,6 +216,37 @@ impl Settings {
             traces,
         })
     }
+}
+
+/// The values that flags or variables say.
+fn said(arguments: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
+    let secret = |name| variable(name).is_some_and(|value| !value.is_empty());
+    let secrets = &arguments.secrets;
+    let said = [
+        ("listen", arguments.listen.is_some()),
+        ("public_url", arguments.public_url.is_some()),
+        ("drain_seconds", arguments.drain_seconds.is_some()),
+        ("history_days", arguments.history_days.is_some()),
+        ("payload_days", arguments.payload_days.is_some()),
+        (
+            "retention_interval_seconds",
+            arguments.retention_interval_seconds.is_some(),
+        ),
+        (
+            "api_rate_per_second",
+            arguments.rate.api_rate_per_second.is_some(),
+        ),
+        (
+            "api_key",
+            secret(API_KEY_VARIABLE) || secrets.api_key_file.is_some(),
+        ),
+        (
+            "encryption_key",
+            secret(ENCRYPTION_KEY_VARIABLE) || secrets.encryption_key_file.is_some(),
+        ),
+    ];
+    let said = said.into_iter().filter(|(_, said)| *said);
+    said.map(|(name, _)| name).collect()
 }
 
 fn address(text: &str) -> Result<SocketAddr, SettingsError> {
@@ -276,6 +363,7 @@ fn sealing_key(key: Secret) -> Result<SealingKey, SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::secrets::SecretFileArgs;
 
     const KEY: &str = "hl_0123456789abcdef0123456789abcdef";
     const SEALING: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -455,6 +543,58 @@ mod tests {
                 .to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_wrong_value_of_the_file_is_found_in_it() {
+        let text = "# ours\nlog = \"warn\"\nlisten = \"8420\"\ndrain_seconds = 4000\n";
+        let error = with_file(text, ServeArgs::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("hooklatch.toml, line 3: listen is \"8420\": it is"),
+            "{error}"
+        );
+        // A flag that is wrong is not the file's fault.
+        let arguments = ServeArgs {
+            listen: Some("8421".into()),
+            ..ServeArgs::default()
+        };
+        let error = with_file(text, arguments).unwrap_err().to_string();
+        assert!(error.starts_with("listen is \"8421\""), "{error}");
+        let error = with_file("api_key = \"s3same\"\n", ServeArgs::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("line 1: HOOKLATCH_API_KEY"), "{error}");
+        assert!(!error.contains("s3same"), "{error}");
+    }
+
+    #[test]
+    fn secrets_may_lie_in_files_that_a_flag_or_the_file_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sealing");
+        std::fs::write(&path, format!("{SEALING}\n")).unwrap();
+        let key = dir.path().join("key");
+        std::fs::write(&key, KEY).unwrap();
+        let text = format!("encryption_key_file = {path:?}\napi_key_file = {key:?}\n");
+        let settings = with_file(&text, ServeArgs::default()).unwrap();
+        assert_eq!(settings.api_key, Some(Secret::from(KEY)));
+        assert!(settings.encryption_key.is_some());
+        let both = format!("{text}api_key = \"{KEY}\"\n");
+        let error = with_file(&both, ServeArgs::default()).unwrap_err();
+        assert!(matches!(error, SettingsError::SecretFile(_)), "{error}");
+        // What the flag names goes before all that the file says.
+        let arguments = ServeArgs {
+            secrets: SecretFileArgs {
+                api_key_file: Some(path),
+                ..SecretFileArgs::default()
+            },
+            ..ServeArgs::default()
+        };
+        let error = with_file(&text, arguments).unwrap_err().to_string();
+        assert!(
+            error.starts_with("HOOKLATCH_API_KEY (or api_key): "),
+            "{error}"
+        );
     }
 
     #[test]

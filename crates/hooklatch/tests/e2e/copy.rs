@@ -184,7 +184,8 @@ async fn fill(api: &Api, receiver: &Receiver) -> Filled {
         claimed,
         replayed,
         original: (original, body.to_owned()),
-        delivered,
+        // What failed for its replay came later.
+        delivered: delivered + 1,
     }
 }
 

@@ -74,14 +74,21 @@ pub struct Replayed {
     running: String,
 }
 
-/// One replay that waits for its start, and one that runs and waits for an endpoint: its deliveries
-/// are handed over.
+/// One replay that waits for its start, and one that runs and waits for an endpoint: its delivery,
+/// of a message that has just failed, is handed over.
 pub async fn replay(api: &Api, original: &str, failing: &Endpoint) -> Replayed {
     let plan = json!({"filter": {"ids": [original]}, "include_delivered": true});
     let ready = planned(api, &plan).await;
+    let send = json!({"endpoint_id": failing.id, "payload": {"order": 1}});
+    let failed = text(&api.create("/v1/webhooks/send", &send).await, "id");
+    eventually("it has failed", || async {
+        let message = api.read(&format!("/v1/messages/{failed}")).await;
+        (message["status"] == "failed").then_some(())
+    })
+    .await;
     let pause = format!("/v1/endpoints/{}/pause", failing.id);
     api.create(&pause, &Value::Null).await;
-    let plan = json!({"filter": {"endpoint_id": failing.id, "status": "failed"}});
+    let plan = json!({"filter": {"ids": [failed]}});
     let running = planned(api, &plan).await;
     start(api, &running).await;
     stands(api, &running, "under_way", &json!(1)).await;

@@ -12,6 +12,7 @@ mod bad_http;
 mod bad_input;
 mod claims;
 mod client;
+mod commands;
 mod control;
 mod copy;
 mod copy_work;

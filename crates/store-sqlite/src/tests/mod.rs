@@ -1,5 +1,6 @@
 //! What the contract does not say: the file, its lock, its limits, its damage.
 
+mod backup;
 mod bounds;
 mod export;
 mod file;
