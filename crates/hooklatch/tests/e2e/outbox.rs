@@ -17,11 +17,15 @@ use tokio_postgres::NoTls;
 
 use crate::support::data::TestDatabase;
 use crate::support::gateway::API_KEY;
-use crate::support::{Backend, Data, Gateway, on_each_store};
+use crate::support::{Backend, Data, Gateway, on_each_lasting_store, on_each_store};
 
 on_each_store! {
     an_outbox_sends_what_was_committed_and_keeps_what_is_refused
     s2_a_relay_that_dies_before_it_has_marked_what_it_sent_makes_one_message
+}
+
+on_each_lasting_store! {
+    "It is killed, and the next process takes what waited in the outbox":
     a_gateway_that_is_away_loses_nothing
 }
 
@@ -41,7 +45,10 @@ enum Shop {
 impl Shop {
     async fn open(on: Backend) -> Self {
         match on {
-            Backend::Sqlite => Self::Sqlite(TempDir::new().expect("a temporary directory")),
+            // A shop's orders outlive its process wherever the gateway's messages are.
+            Backend::Memory | Backend::Sqlite => {
+                Self::Sqlite(TempDir::new().expect("a temporary directory"))
+            }
             Backend::Postgres => {
                 let database = TestDatabase::create().await;
                 let outbox = on_postgres(&database);
