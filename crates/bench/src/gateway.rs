@@ -176,7 +176,8 @@ impl Store<'_> {
     }
 }
 
-fn command(binary: &Path, directory: &Path, store: Store<'_>) -> Command {
+/// The command that starts a gateway in a directory, on a store of its own or on a shared one.
+pub(crate) fn command(binary: &Path, directory: &Path, store: Store<'_>) -> Command {
     let mut command = Command::new(binary);
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--dev"])
@@ -197,7 +198,7 @@ fn command(binary: &Path, directory: &Path, store: Store<'_>) -> Command {
 }
 
 /// The path of a URL: the address may be another than the one that is dialled.
-fn path_of(url: &str) -> String {
+pub(crate) fn path_of(url: &str) -> String {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     after_scheme
         .find('/')

@@ -16,6 +16,7 @@ mod load;
 mod machine;
 mod measure;
 mod options;
+mod pages;
 mod process;
 mod report;
 mod request;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let Arguments { role, options } = Arguments::parse();
     let done = match role {
         None if options.fairness => fairness::run(&options),
+        None if options.pages => pages::run(&options),
         None => run::run(&options),
         Some(Role::Floor) => floor::serve().map(|()| ExitCode::SUCCESS),
         Some(Role::DropHistory) => shared::dropping::be_a_node().map(|()| ExitCode::SUCCESS),

@@ -14,6 +14,7 @@ Example:
   cargo xtask bench --scenario send --connections 64    one row
   cargo xtask bench --postgres --fill-claims 5000000    one node and three that share a PostgreSQL
   cargo xtask bench --fairness --seconds 10             what one endpoint's trouble costs the others
+  cargo xtask bench --pages                             the dashboard on a month of history
 
 --postgres starts a PostgreSQL in a temporary directory; --database-url takes one that is there.";
 
@@ -92,6 +93,20 @@ pub(crate) struct Options {
     /// that fails and a tenant that is flooded
     #[arg(long)]
     pub fairness: bool,
+
+    /// Measure only the dashboard: every page over a store with so many messages as --fill says, and
+    /// what five people who watch cost those who send
+    #[arg(long, conflicts_with_all = ["fairness", "postgres"])]
+    pub pages: bool,
+
+    /// Where the store for that is; it is filled if it is not there, and stays [default: one of its
+    /// own, that is removed again]
+    #[arg(long, value_name = "DIR", requires = "pages")]
+    pub store: Option<PathBuf>,
+
+    /// Only fill that store
+    #[arg(long, requires = "store")]
+    pub only_fill: bool,
 
     /// How many nodes share it
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,3", value_parser = clap::value_parser!(u8).range(1..=16))]

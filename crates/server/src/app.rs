@@ -19,6 +19,7 @@ use crate::directory::Directory;
 use crate::edge::CallNames;
 use crate::ingest::{Certificates, RefusalLog, SourceShares};
 use crate::metrics::Known;
+use crate::stats::Glances;
 use crate::stream::Feed;
 
 /// Where the store keeps what it is given.
@@ -166,6 +167,7 @@ pub struct Inner {
     strangers: Limiter,
     known_gauges: Known,
     certificates: Certificates,
+    glances: Glances,
 }
 
 impl App {
@@ -192,6 +194,7 @@ impl App {
             calls: settings.api_rate.map(Limiter::new),
             strangers: Limiter::new(settings.stranger_rate),
             known_gauges: Known::default(),
+            glances: Glances::default(),
             store,
             directory,
             call_names: CallNames::new(rand::random()),
@@ -267,6 +270,11 @@ impl Inner {
     /// The live log.
     pub fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    /// The figures that stand for a moment.
+    pub(crate) fn glances(&self) -> &Glances {
+        &self.glances
     }
 
     /// Ends what would never end by itself once `stop` is cancelled. Only the first call counts.

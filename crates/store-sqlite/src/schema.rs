@@ -98,6 +98,8 @@ CREATE INDEX audit_project ON audit (project, id);
 /// The live leases of each lane are few, so their index costs a page or two that stay in memory.
 const ADDITIONS: &str = "
 CREATE INDEX IF NOT EXISTS deliveries_live ON deliveries (lane, at) WHERE status = 1;
+-- Failed, held and cancelled ones are few: what goes well never touches their index.
+CREATE INDEX IF NOT EXISTS deliveries_wrong ON deliveries (status, message) WHERE status >= 3;
 -- What a connection's script made of a request, by the delivery that sends it.
 CREATE TABLE IF NOT EXISTS transformed (delivery INTEGER PRIMARY KEY, headers TEXT, body BLOB);
 -- What limits a lane beyond its concurrency: when its bucket is full again, and how it fares.

@@ -3,6 +3,7 @@
 mod chromium;
 mod every_page;
 mod hostile;
+mod looking;
 mod operating;
 mod page;
 mod support;

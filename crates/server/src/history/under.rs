@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use hooklatch_core::ids::{MessageId, ProjectId};
 use hooklatch_core::limits::PAGE_MAX;
-use hooklatch_core::message::RequestOutcome;
 use hooklatch_store::{PageRequest, RequestFilter, RequestView};
 
 use super::keys;
@@ -13,7 +12,7 @@ use crate::problem::Problem;
 
 /// Pages of requests that are looked through for one key. The originals of live claims are found
 /// without looking; what this bounds is how far back former windows and releases are seen.
-const PAGES_MAX: usize = 4;
+const PAGES_MAX: usize = 2;
 
 /// The messages that arrived under a key, were repeated under it, or were released from it.
 pub(crate) async fn messages_under(
@@ -23,18 +22,11 @@ pub(crate) async fn messages_under(
 ) -> Result<Vec<MessageId>, Problem> {
     let (checksums, claims) = keys::under_key(app, project, key).await?;
     let mut ids: BTreeSet<MessageId> = claims.iter().map(|view| view.claim.message_id).collect();
-    for outcome in [
-        RequestOutcome::Accepted,
-        RequestOutcome::Duplicate,
-        RequestOutcome::Conflict,
-    ] {
-        let filter = RequestFilter {
-            outcome: Some(outcome),
-            checksums: Some(checksums.clone()),
-            ..RequestFilter::default()
-        };
-        ids.extend(messages_of(app, project, filter).await?);
-    }
+    let filter = RequestFilter {
+        checksums: Some(checksums),
+        ..RequestFilter::default()
+    };
+    ids.extend(messages_of(app, project, filter).await?);
     Ok(ids.into_iter().collect())
 }
 

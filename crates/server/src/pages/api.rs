@@ -13,6 +13,7 @@ use super::session::Viewer;
 use super::wire::Refusal;
 use crate::api::acting;
 use crate::problem::Problem;
+use crate::stats::Glance;
 
 /// The routes of the API, with everything that they need.
 #[derive(Clone)]
@@ -40,6 +41,7 @@ impl Api {
             request.headers_mut().insert(header::HOST, host.clone());
         }
         request.extensions_mut().insert(viewer.caller.clone());
+        request.extensions_mut().insert(Glance);
         let answered = self.0.clone().oneshot(request);
         // On the heap: it holds the futures of every handler there is.
         let answer = Box::pin(acting(Some(viewer.caller.key), answered)).await;

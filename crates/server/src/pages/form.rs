@@ -47,6 +47,12 @@ impl Form {
         Self(fields.into_iter().map(owned).collect())
     }
 
+    /// The same with a box that is ticked.
+    pub fn with(mut self, name: &'static str) -> Self {
+        self.0.push((name.to_owned(), "on".to_owned()));
+        self
+    }
+
     /// The fields of a query.
     pub fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
         Self(pairs.collect())

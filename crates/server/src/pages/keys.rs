@@ -8,9 +8,9 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::api::with_query;
+use super::filters::query_of;
 use super::form::Submitted;
 use super::frame::{Page, Place};
-use super::messages::query_of;
 use super::names::Names;
 use super::session::Viewer;
 use super::ui;

@@ -2,14 +2,16 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use hooklatch_core::config::Scope;
 use hooklatch_core::ids::{MessageId, RequestId};
 use maud::{Markup, html};
 
-use super::api::with_query;
 use super::fields::plain;
+use super::filters::{OPTIONS_MAX, chooser, kept, query_of, span, words};
 use super::form::Form;
 use super::frame::{Page, Place};
 use super::names::Names;
+use super::requests::CAUSES;
 use super::session::Viewer;
 use super::ui;
 use super::wire::{Listed, Message};
@@ -17,8 +19,6 @@ use crate::app::App;
 
 /// Rows of a page.
 pub(super) const ROWS: &str = "50";
-/// Options of a filter; who has more names an id in the address.
-pub(super) const OPTIONS_MAX: usize = 200;
 const STATUSES: [&str; 8] = [
     "pending",
     "delivering",
@@ -42,21 +42,6 @@ const FILTERS: [&str; 9] = [
     "before",
 ];
 
-/// Fields of a query as a form.
-pub(super) fn query_of(query: Option<String>) -> Form {
-    let query = query.unwrap_or_default();
-    let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
-    Form::from_pairs(pairs.take(50))
-}
-
-/// A path with some of a query's fields.
-pub(super) fn kept(path: &str, query: &Form, names: &[&str], more: &[(&str, &str)]) -> String {
-    let fields = names
-        .iter()
-        .map(|name| (*name, query.text(name).unwrap_or_default()));
-    with_query(path, fields.chain(more.iter().copied()))
-}
-
 pub(super) async fn list(
     State(app): State<App>,
     viewer: Viewer,
@@ -65,6 +50,9 @@ pub(super) async fn list(
     let query = query_of(query);
     if let Some(page) = query.text("key").and_then(page_of) {
         return Ok(Redirect::to(&page).into_response());
+    }
+    if query.text("cause").is_some() {
+        return Ok(Redirect::to(&repetitions(&query)).into_response());
     }
     let cursor = query.text("cursor").unwrap_or_default();
     let path = kept(
@@ -77,7 +65,8 @@ pub(super) async fn list(
     let names = Names::of(&app, &viewer);
     let none_yet =
         names.source_options(1).is_empty() && FILTERS.iter().all(|name| query.text(name).is_none());
-    let live = cursor.is_empty();
+    // A text is looked for in thousands of payloads: not again each second.
+    let live = cursor.is_empty() && query.text("q").is_none();
     let body = match &found {
         Err(refusal) if refusal.status != 422 => return Err(viewer.refused(refusal)),
         Err(refusal) => html! {
@@ -86,19 +75,49 @@ pub(super) async fn list(
         },
         Ok(found) => html! {
             (filters(&query, &names))
-            @if found.data.is_empty() && found.next_cursor.is_none() { (nothing(none_yet, live)) }
+            @if found.data.is_empty() && found.next_cursor.is_none() { (nothing(none_yet, live, &query)) }
             @else { (table(found, &names, live)) }
-            (ui::older(found.next_cursor.as_ref().map(|cursor| {
+            (ui::older(found.data.len(), found.next_cursor.as_ref().map(|cursor| {
                 kept("/messages", &query, &FILTERS, &[("cursor", cursor)])
             }).as_ref()))
         },
     };
     let state = html! {
+        (replay_these(&viewer, &query))
         @if live { span.live title="New messages appear by themselves" { "Live" } }
     };
     Ok(viewer
         .page(Place::Messages, "Messages", state, body)
         .into_response())
+}
+
+/// What is listed, as the beginning of a replay's plan, where a plan knows every filter that is set.
+fn replay_these(viewer: &Viewer, query: &Form) -> Markup {
+    let known = [
+        "source_id",
+        "endpoint_id",
+        "status",
+        "event_type",
+        "key",
+        "after",
+        "before",
+    ];
+    let set = FILTERS
+        .into_iter()
+        .filter(|name| query.text(name).is_some());
+    let names: Vec<&str> = set.collect();
+    let fits = !names.is_empty() && names.iter().all(|name| known.contains(name));
+    html! {
+        @if fits && viewer.may(Scope::Manage) {
+            a.button href=(kept("/replays/new", query, &known, &[])) { "Replay these" }
+        }
+    }
+}
+
+/// Why something came again is said of requests: their log has the same filters.
+fn repetitions(query: &Form) -> String {
+    let fields = ["cause", "source_id", "key", "after", "before"];
+    kept("/requests", query, &fields, &[("outcome", "duplicate")])
 }
 
 /// The page of what an id names, where a text that is searched for is an id.
@@ -112,7 +131,7 @@ fn page_of(text: &str) -> Option<String> {
         .map(|id| format!("/requests/{id}"))
 }
 
-fn nothing(none_yet: bool, live: bool) -> Markup {
+fn nothing(none_yet: bool, live: bool, query: &Form) -> Markup {
     if none_yet {
         return ui::empty(
             "Nothing has arrived yet.",
@@ -122,7 +141,13 @@ fn nothing(none_yet: bool, live: bool) -> Markup {
             },
         );
     }
-    let advice = html! { p { a href="/messages" { "Show all messages" } } };
+    let advice = html! {
+        @if query.text("key").is_some() {
+            p { "A key is remembered until its window ends. "
+                a href=(kept("/requests", query, &["key"], &[])) { "What arrived under it earlier" } }
+        }
+        p { a href="/messages" { "Show all messages" } }
+    };
     html! {
         div #rows data-live=[live.then_some("swap")] { (ui::empty("No message fits.", &advice)) }
     }
@@ -200,40 +225,21 @@ fn filters(query: &Form, names: &Names<'_>) -> Markup {
             label { span { "Key or id" }
                 input #search name="key" type="search" value=(value("key")) placeholder="evt_…, msg_…"
                     spellcheck="false" autocomplete="off"; }
+            (words("q", "Text in the payload", value("q"), "name, amount, …"))
             (chooser("status", "Status", &plain(&STATUSES), value("status")))
             (chooser("source_id", "Source", &names.source_options(OPTIONS_MAX), value("source_id")))
             (chooser("endpoint_id", "Endpoint", &names.endpoint_options(OPTIONS_MAX), value("endpoint_id")))
             details.more open[more.iter().any(|name| query.text(name).is_some())] {
                 summary { "More" }
                 div {
-                    label { span { "Event type" } input name="event_type" value=(value("event_type")) spellcheck="false"; }
-                    label { span { "Tenant" } input name="tenant" value=(value("tenant")) spellcheck="false"; }
-                    label { span { "After (UTC)" } input name="after" value=(value("after")) placeholder="2026-01-31T08:00:00Z"; }
-                    label { span { "Before (UTC)" } input name="before" value=(value("before")) placeholder="2026-01-31T09:00:00Z"; }
+                    (words("event_type", "Event type", value("event_type"), "order.paid"))
+                    (words("tenant", "Tenant", value("tenant"), ""))
+                    (chooser("cause", "Came again because", &plain(&CAUSES), ""))
+                    (span(query))
                 }
             }
             button type="submit" { "Filter" }
-        }
-    }
-}
-
-/// A filter with a choice.
-pub(super) fn chooser(
-    name: &str,
-    label: &str,
-    options: &[(String, String)],
-    chosen: &str,
-) -> Markup {
-    let known = chosen.is_empty() || options.iter().any(|(value, _)| value == chosen);
-    html! {
-        label { span { (label) }
-            select name=(name) {
-                option value="" { "any" }
-                @if !known { option value=(chosen) selected { (chosen) } }
-                @for (value, shown) in options {
-                    option value=(value) selected[value == chosen] { (shown) }
-                }
-            }
+            @if FILTERS.iter().any(|name| query.text(name).is_some()) { a.clear href="/messages" { "Show all" } }
         }
     }
 }

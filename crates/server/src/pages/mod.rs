@@ -11,6 +11,7 @@ mod assets;
 mod connections;
 mod endpoints;
 mod fields;
+mod filters;
 mod form;
 mod frame;
 mod keys;
@@ -20,6 +21,7 @@ mod names;
 mod overview;
 mod replays;
 mod requests;
+mod retention;
 mod session;
 mod settings;
 mod sources;
@@ -62,6 +64,7 @@ pub(crate) fn routes(api: Router) -> Router<App> {
         .route("/settings/keys", post(settings::make_key))
         .route("/settings/keys/{id}/revoke", post(settings::revoke))
         .route("/settings/projects", post(settings::make_project))
+        .route("/settings/retention", post(settings::set_retention))
         .route("/keys", get(keys::show))
         .route("/keys/free", post(keys::free))
         .layer(axum::middleware::from_fn(protected))
@@ -97,6 +100,8 @@ fn resources() -> Router<App> {
             "/connections/{id}",
             get(connections::show).post(connections::change),
         )
+        .route("/connections/{id}/pause", post(connections::pause))
+        .route("/connections/{id}/resume", post(connections::resume))
         .route("/connections/{id}/delete", post(connections::delete))
 }
 

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::api::{encoded, with_query};
 use super::fields::plain;
+use super::filters::{OPTIONS_MAX, chooser, kept, query_of, span};
 use super::form::{Form, Submitted};
 use super::frame::{Page, Place};
-use super::messages::{OPTIONS_MAX, ROWS, chooser, kept, query_of};
+use super::messages::ROWS;
 use super::names::Names;
 use super::session::Viewer;
 use super::ui;
@@ -26,7 +27,8 @@ const VIEWS: [(&str, &str); 5] = [
     ("rejected", "Refused"),
     ("accepted", "Accepted"),
 ];
-const CAUSES: [&str; 6] = [
+/// Why something comes again.
+pub(super) const CAUSES: [&str; 6] = [
     "concurrent",
     "producer_retry",
     "provider_retry",
@@ -69,7 +71,7 @@ pub(super) async fn list(
                     (ui::empty("No request fits.", &html! { p { a href="/requests" { "Show all requests" } } }))
                 }
             } @else { (table(found, &names, live)) }
-            (ui::older(found.next_cursor.as_ref().map(|cursor| {
+            (ui::older(found.data.len(), found.next_cursor.as_ref().map(|cursor| {
                 kept("/requests", &query, &FILTERS, &[("cursor", cursor)])
             }).as_ref()))
         },
@@ -110,7 +112,12 @@ fn filters(query: &Form, names: &Names<'_>) -> Markup {
             @if !value("message_id").is_empty() {
                 label { span { "Message" } input name="message_id" value=(value("message_id")); }
             }
+            details.more open[query.text("after").or(query.text("before")).is_some()] {
+                summary { "Time" }
+                div { (span(query)) }
+            }
             button type="submit" { "Filter" }
+            @if FILTERS.iter().any(|name| query.text(name).is_some()) { a.clear href="/requests" { "Show all" } }
         }
     }
 }

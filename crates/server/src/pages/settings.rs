@@ -11,6 +11,7 @@ use super::api::encoded;
 use super::fields::{Field, Filled};
 use super::form::{Form, Submitted};
 use super::frame::{Page, Place};
+use super::retention::{self, Retention};
 use super::session::Viewer;
 use super::ui;
 use super::wire::{Listed, Refusal};
@@ -34,6 +35,8 @@ const PROJECT_NAME: Field<'_> = Field {
     hint: "Nothing of one project is seen in another.",
     pointer: "/name",
 };
+/// Marks a form as the one of retention, so that what it said is shown again.
+const RETENTION_SENT: &str = "retention_sent";
 /// What a key may do; the last opens what concerns the whole gateway.
 const SCOPES: [(&str, &str, &str); 4] = [
     ("read", "read", "Look."),
@@ -71,13 +74,6 @@ struct Project {
     retention: Option<Retention>,
 }
 
-/// How long a project's past is kept.
-#[derive(Debug, Deserialize)]
-struct Retention {
-    payload_days: Option<u32>,
-    history_days: Option<u32>,
-}
-
 /// A change that somebody made.
 #[derive(Debug, Deserialize)]
 struct Change {
@@ -100,9 +96,14 @@ async fn shown(
 ) -> Result<Page, Page> {
     let refused = |refusal: Refusal| viewer.refused(&refusal);
     let changes: Option<Listed<Change>> = viewer.find("/v1/audit?limit=20").await;
+    let filled = Filled { form, refusal };
+    let kept = form.text(RETENTION_SENT).map(|_| &filled);
+    let kept = retention::section(viewer, kept).await;
     if !viewer.caller.admin {
         let body = html! {
+            (filled.wrong())
             div.notice.note { p { "Projects and API keys need an admin key: the first key of the gateway, or one that was made for it." } }
+            (kept)
             (store(viewer.kept))
             (audit(changes.as_ref(), &[]))
         };
@@ -116,7 +117,6 @@ async fn shown(
         .get("/v1/projects?limit=250")
         .await
         .map_err(refused)?;
-    let filled = Filled { form, refusal };
     let body = html! {
         @if let Some(secret) = secret { (secret) }
         (filled.wrong())
@@ -124,7 +124,11 @@ async fn shown(
         (key_table(viewer, &keys.data, &projects.data))
         div.columns.even {
             section { h2 { "A new API key" } (key_form(viewer, &filled, &projects.data)) }
-            section { h2 { "Projects" } (project_list(viewer, &filled, &projects.data)) }
+            section {
+                h2 { "Projects" }
+                (project_list(viewer, &filled, &projects.data))
+                (kept)
+            }
         }
         (store(viewer.kept))
         (audit(changes.as_ref(), &keys.data))
@@ -177,8 +181,13 @@ fn key_form(viewer: &Viewer, filled: &Filled<'_>, projects: &[Project]) -> Marku
 }
 
 fn project_list(viewer: &Viewer, filled: &Filled<'_>, projects: &[Project]) -> Markup {
-    let days =
-        |days: Option<u32>| days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} d"));
+    let own = Retention::default();
+    let kept = |project: &Project| {
+        project.retention.as_ref().map_or_else(
+            || (own.payloads(), own.history()),
+            |kept| (kept.payloads(), kept.history()),
+        )
+    };
     html! {
         table.rows.short {
             thead { tr { th { "Name" } th { "Payloads kept" } th { "History kept" } th { "Made" } } }
@@ -186,8 +195,9 @@ fn project_list(viewer: &Viewer, filled: &Filled<'_>, projects: &[Project]) -> M
                 @for project in projects {
                     tr id=(project.id) {
                         td { (project.name) }
-                        td { (days(project.retention.as_ref().and_then(|kept| kept.payload_days))) }
-                        td { (days(project.retention.as_ref().and_then(|kept| kept.history_days))) }
+                        @let (payloads, history) = kept(project);
+                        td { (payloads) }
+                        td { (history) }
                         td { (ui::time(&project.created_at)) }
                     }
                 }
@@ -264,6 +274,19 @@ pub(super) async fn make_project(Submitted { viewer, form }: Submitted) -> Resul
     let made: Result<Value, _> = viewer.tell(Method::POST, "/v1/projects", &input).await;
     let title = "The new project's signing secret, for sends to bare URLs";
     once(&viewer, &form, made, "signing_secret", title).await
+}
+
+pub(super) async fn set_retention(Submitted { viewer, form }: Submitted) -> Result<Response, Page> {
+    let input = retention::input(&form);
+    let set: Result<Value, _> = viewer.tell(Method::PUT, "/v1/retention", &input).await;
+    match set {
+        Ok(_) => Ok(Redirect::to("/settings#retention").into_response()),
+        Err(refusal) => {
+            let page = shown(&viewer, &form.with(RETENTION_SENT), Some(&refusal), None).await?;
+            let status = refusal.status.try_into().unwrap_or_default();
+            Ok(page.with_status(status).into_response())
+        }
+    }
 }
 
 /// What was made, with its secret, which is shown this once; a redirect would have to carry it in

@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::api::{encoded, with_query};
 use super::fields::{Field, Filled};
+use super::filters::query_of;
 use super::form::{Form, Submitted};
 use super::frame::{Page, Place};
-use super::messages::{self, query_of};
+use super::messages;
 use super::names::Names;
 use super::session::Viewer;
 use super::sources::{self, curl};

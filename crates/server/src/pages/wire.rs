@@ -226,5 +226,6 @@ pub(super) struct Connection {
     pub source_id: Option<String>,
     pub event_types: Option<Vec<String>>,
     pub endpoint_id: String,
+    pub paused: bool,
     pub rules: Vec<Box<RawValue>>,
 }

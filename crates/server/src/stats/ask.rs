@@ -93,7 +93,7 @@ pub async fn report(
 }
 
 /// Whole steps around the time that was asked for.
-fn asked(query: StatsQuery, now: Timestamp) -> Result<CountsQuery, Problem> {
+pub(super) fn asked(query: StatsQuery, now: Timestamp) -> Result<CountsQuery, Problem> {
     let to = query.time.before.unwrap_or(now + Millis::new(1));
     let from = query.time.after.unwrap_or(to - SPAN_DEFAULT);
     if from >= to || from.as_millis() < 0 || to == Timestamp::NEVER {

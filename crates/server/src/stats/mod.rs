@@ -6,6 +6,7 @@
 
 mod ask;
 mod figures;
+mod glance;
 mod keep;
 
 pub(crate) use ask::STEPS;
@@ -14,12 +15,13 @@ pub use figures::{
     AttemptFigures, EndpointFigures, RequestFigures, SourceFigures, StatsReport, StepFigures,
     WaitingFigures,
 };
+pub(crate) use glance::{Glance, Glances};
 pub use keep::keep;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use hooklatch_core::config::Scope;
 
 use crate::app::App;
@@ -34,10 +36,14 @@ pub(crate) fn routes() -> Router<App> {
 async fn stats(
     State(app): State<App>,
     caller: Caller,
+    glance: Option<Extension<Glance>>,
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Read)?;
     let query = ask::read(&mut parameters);
     parameters.finish()?;
+    if glance.is_some() {
+        return Ok(answer(&*glance::taken(&app, caller.project, query).await?));
+    }
     Ok(answer(&report(&app, caller.project, query).await?))
 }

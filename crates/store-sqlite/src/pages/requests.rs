@@ -89,15 +89,15 @@ fn walk_requests(
 ) -> Result<(), Fault> {
     let sql = "SELECT id, project = ?3 AND request IS NULL AND (?4 IS NULL OR source IS ?4) \
                    AND (?5 IS NULL OR ?5 = 0) AND ?6 IS NULL \
-                   AND (?7 IS NULL OR hex(checksum) IN (SELECT value FROM json_each(?7))) \
+                   AND (?7 IS NULL OR COALESCE(checksum IN (SELECT unhex(value) FROM json_each(?7)), 0)) \
                FROM messages WHERE id >= ?1 AND id < ?2 \
                UNION ALL \
                SELECT id, project = ?3 AND (?4 IS NULL OR source IS ?4) \
                    AND (?5 IS NULL OR outcome IS ?5) AND (?6 IS NULL OR cause IS ?6) \
-                   AND (?7 IS NULL OR hex(checksum) IN (SELECT value FROM json_each(?7))) \
+                   AND (?7 IS NULL OR COALESCE(checksum IN (SELECT unhex(value) FROM json_each(?7)), 0)) \
                FROM requests WHERE id >= ?1 AND id < ?2 ORDER BY 1 DESC";
     let checksums = filter.checksums.as_ref().map(|checksums| {
-        let texts = checksums.iter().map(|it| it.to_string().to_uppercase());
+        let texts = checksums.iter().map(ToString::to_string);
         let texts: Vec<String> = texts.collect();
         serde_json::to_string(&texts).expect("strings always serialise")
     });

@@ -79,7 +79,8 @@ fn summed(db: &Connection, project: ProjectId, query: CountsQuery) -> Result<Sum
             outcome: row.get(3)?,
             why: row.get(4)?,
         };
-        sums.add(slot, row.get(5)?, row.get(6)?);
+        // Steps are few, minutes are many.
+        sums.add(slot.stepped(query.step), row.get(5)?, row.get(6)?);
     }
     Ok(sums)
 }

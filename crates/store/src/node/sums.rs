@@ -86,6 +86,14 @@ impl Slot {
         }
     }
 
+    /// The slot of the whole step in which it lies.
+    #[must_use]
+    pub fn stepped(self, step: Millis) -> Self {
+        let minutes = (step.get() / MINUTE_MILLIS).max(1);
+        let at = self.at - self.at.rem_euclid(minutes);
+        Self { at, ..self }
+    }
+
     /// The slot of an attempt.
     pub fn attempt(
         number: i64,
@@ -153,10 +161,8 @@ impl Sums {
     /// Where a number stands for nothing.
     pub fn counts(&self, step: Millis) -> Result<Counts, Unreadable> {
         let mut stepped = Self::default();
-        let minutes = (step.get() / MINUTE_MILLIS).max(1);
         for (slot, sum) in self.rows() {
-            let at = slot.at - slot.at.rem_euclid(minutes);
-            stepped.add(Slot { at, ..slot }, sum.many, sum.millis);
+            stepped.add(slot.stepped(step), sum.many, sum.millis);
         }
         let mut counts = Counts::default();
         for (slot, sum) in stepped.rows().filter(|(_, sum)| sum.many > 0) {

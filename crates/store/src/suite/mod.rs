@@ -24,6 +24,7 @@ pub mod rules;
 pub mod scan;
 pub mod send;
 pub mod shadows;
+pub mod standing;
 pub mod stats;
 pub mod turns;
 mod world;
@@ -167,6 +168,9 @@ macro_rules! contract {
             attempts_are_filtered
             another_projects_things_are_not_found
             refused_requests_are_kept_up_to_a_bound
+        );
+        $crate::contract!(@module $fixture, standing:
+            messages_of_a_status_are_listed_in_order_and_with_every_other_filter
         );
         $crate::contract!(@module $fixture, ledger:
             l1_a_key_is_listed_with_its_counts

@@ -74,9 +74,11 @@ function swap(old, fresh) {
 }
 
 let busy = false;
+let took = 0;
 async function refresh() {
   if (busy || document.hidden) return;
   busy = true;
+  const began = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (answer.redirected) return location.reload();
@@ -95,25 +97,34 @@ async function refresh() {
     const live = document.querySelector(".live");
     if (live) { live.classList.add("off"); live.title = "The gateway does not answer"; }
   } finally {
+    took = performance.now() - began;
     busy = false;
   }
 }
 
+// A page asks again each second, and less often where answers take long: whoever watches takes at
+// most a tenth of the gateway's time from those who send.
 function watch() {
   if (!document.querySelector("[data-live]")) return;
-  setInterval(refresh, 1000);
+  const again = async () => {
+    await refresh();
+    setTimeout(again, Math.max(1000, 10 * took));
+  };
+  setTimeout(again, 1000);
   document.addEventListener("visibilitychange", refresh);
 }
 
-// Older rows come when the end of the list comes into sight.
+// Older rows come when the end of the list comes into sight. Where a look found nothing, the next one
+// is for a person to ask for.
 function endless() {
   const place = document.getElementById("older");
   if (!place || !document.getElementById("rows") || !("IntersectionObserver" in window)) return;
   let loading = false;
-  new IntersectionObserver(async (entries) => {
+  const load = async () => {
     const link = place.querySelector("a[data-older]");
-    if (!link || loading || !entries.some((entry) => entry.isIntersecting)) return;
+    if (!link || loading) return;
     loading = true;
+    link.textContent = "Looking…";
     try {
       const answer = await fetch(link.href);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -124,10 +135,22 @@ function endless() {
         list.append(row);
       }
       localise(list);
-      place.replaceChildren(...(page.getElementById("older")?.children ?? []));
+      place.replaceChildren(...(page.getElementById("older")?.childNodes ?? []));
+    } catch {
+      link.textContent = "The gateway does not answer. Try again";
+      link.dataset.older = "0";
     } finally {
       loading = false;
     }
+  };
+  place.addEventListener("click", (event) => {
+    if (!event.target.closest("a[data-older]")) return;
+    event.preventDefault();
+    load();
+  });
+  new IntersectionObserver((entries) => {
+    const link = place.querySelector("a[data-older]");
+    if (link && link.dataset.older !== "0" && entries.some((entry) => entry.isIntersecting)) load();
   }, { rootMargin: "200px" }).observe(place);
 }
 

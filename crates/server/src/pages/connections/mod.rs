@@ -1,6 +1,7 @@
 //! Connections: what goes whither, by which rules.
 
 mod picture;
+mod rates;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,14 +13,15 @@ use serde_json::{Map, Value, json};
 
 use super::api::encoded;
 use super::fields::{Field, Filled};
+use super::filters::{OPTIONS_MAX, query_of};
 use super::form::{Form, Submitted};
 use super::frame::{Page, Place};
-use super::messages::{OPTIONS_MAX, query_of};
 use super::names::Names;
 use super::session::Viewer;
 use super::ui;
 use super::wire::{Connection, FieldRefusal, Listed, Refusal};
 use crate::app::App;
+use rates::Rates;
 
 const NAME: Field<'_> = Field {
     name: "name",
@@ -61,6 +63,7 @@ pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page,
         .await
         .map_err(|refusal| viewer.refused(&refusal))?;
     let names = Names::of(&app, &viewer);
+    let rates = Rates::now(&viewer).await;
     let body = html! {
         @if connections.data.is_empty() {
             (ui::empty("There is no connection yet.", &html! {
@@ -68,9 +71,9 @@ pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page,
                 @if viewer.may(Scope::Manage) { p { a.button.primary href="/connections/new" { "New connection" } } }
             }))
         } @else {
-            (picture::drawn(&connections.data, &names))
+            div #picture data-live="swap" { (picture::drawn(&connections.data, &names, &rates)) }
             table.rows {
-                thead { tr { th { "Name" } th { "From" } th { "Rules" } th { "To" } } }
+                thead { tr { th { "Name" } th { "State" } th { "From" } th { "Rules" } th { "To" } } }
                 tbody { @for connection in &connections.data { (row(connection, &names)) } }
             }
             @if connections.next_cursor.is_some() { p.muted { "The newest 250." } }
@@ -86,6 +89,7 @@ fn row(connection: &Connection, names: &Names<'_>) -> Markup {
     html! {
         tr id=(connection.id) {
             td { a.row href={ "/connections/" (connection.id) } { (connection.name) } }
+            td { (ui::badge(state(connection))) }
             td {
                 @match &connection.source_id {
                     Some(id) => (names.source_link(id)),
@@ -98,11 +102,19 @@ fn row(connection: &Connection, names: &Names<'_>) -> Markup {
     }
 }
 
+fn state(connection: &Connection) -> &'static str {
+    if connection.paused {
+        "paused"
+    } else {
+        "active"
+    }
+}
+
 /// The kinds of the rules, in their order.
 fn rules(connection: &Connection) -> Markup {
     let kinds: Vec<String> = connection.rules.iter().map(|rule| kind(rule)).collect();
     html! {
-        @if kinds.is_empty() { span.muted { "none: all of it" } }
+        @if kinds.is_empty() { span.muted { "no rules" } }
         @else { (kinds.join(" → ")) }
     }
 }
@@ -264,9 +276,13 @@ pub(super) async fn show(
         refusal: None,
     };
     let may = viewer.may(Scope::Manage);
+    let rates = Rates::now(&viewer).await;
     let body = html! {
         p.path { a href="/connections" data-up { "Connections" } " / " (ui::id(&connection.id)) " " (ui::copy("Copy id", &connection.id)) }
-        (picture::drawn(std::slice::from_ref(&connection), &names))
+        @if connection.paused {
+            div.notice.warn role="status" { p { "It is paused: what comes by it waits, and stands in nobody's way, until a person resumes it." } }
+        }
+        div #picture data-live="swap" { (picture::drawn(std::slice::from_ref(&connection), &names, &rates)) }
         @if may {
             form.edit method="post" action={ "/connections/" (connection.id) } {
                 (viewer.token())
@@ -278,12 +294,23 @@ pub(super) async fn show(
             pre.code tabindex="0" { (form.text("rules").unwrap_or("none")) }
         }
     };
-    let actions = html! {
-        @if may {
-            (viewer.button(&format!("/connections/{}/delete", connection.id), "Delete", Some("New messages do not take this way any more. Go on?")))
+    Ok(viewer.page(
+        Place::Connections,
+        &connection.name,
+        actions(&viewer, &connection),
+        body,
+    ))
+}
+
+fn actions(viewer: &Viewer, connection: &Connection) -> Markup {
+    let path = |verb: &str| format!("/connections/{}/{verb}", connection.id);
+    html! {
+        @if viewer.may(Scope::Manage) {
+            @if connection.paused { (viewer.button(&path("resume"), "Resume", None)) }
+            @else { (viewer.button(&path("pause"), "Pause", Some("What comes by it waits until a person resumes it. Go on?"))) }
+            (viewer.button(&path("delete"), "Delete", Some("New messages do not take this way any more. Go on?")))
         }
-    };
-    Ok(viewer.page(Place::Connections, &connection.name, actions, body))
+    }
 }
 
 pub(super) async fn change(
@@ -308,14 +335,34 @@ pub(super) async fn change(
     })
 }
 
-pub(super) async fn delete(
+pub(super) async fn pause(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
+    command(path, submitted, Method::POST, "/pause").await
+}
+
+pub(super) async fn resume(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
+    command(path, submitted, Method::POST, "/resume").await
+}
+
+pub(super) async fn delete(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
+    command(path, submitted, Method::DELETE, "").await
+}
+
+async fn command(
     Path(id): Path<String>,
     Submitted { viewer, .. }: Submitted,
+    method: Method,
+    verb: &str,
 ) -> Result<Redirect, Page> {
-    let path = format!("/v1/connections/{}", encoded(&id));
-    let done: Result<Value, _> = viewer.tell(Method::DELETE, &path, &Value::Null).await;
+    let id = encoded(&id);
+    let deleted = method == Method::DELETE;
+    let path = format!("/v1/connections/{id}{verb}");
+    let done: Result<Value, _> = viewer.tell(method, &path, &Value::Null).await;
     done.map_err(|refusal| viewer.refused(&refusal))?;
-    Ok(Redirect::to("/connections"))
+    Ok(Redirect::to(&if deleted {
+        "/connections".to_owned()
+    } else {
+        format!("/connections/{id}")
+    }))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
+use serde_json::value::RawValue;
 
 use super::Facts;
 use crate::pages::names::Names;
@@ -123,13 +124,16 @@ fn uncertain(attempts: &[Attempt]) -> bool {
         .any(|attempt| attempt.outcome == "uncertain")
 }
 
-/// The arrival as a command, through its source again; none for what is too large to copy, no text,
-/// or came through the send API. What a signature hides stays hidden in it.
-pub(super) fn curl(facts: &Facts) -> Option<String> {
+/// The arrival as a command, through its source or the send API again; none for what is too large to
+/// copy, or no text. What a signature hides stays hidden in it.
+pub(super) fn curl(facts: &Facts, host: Option<&str>) -> Option<String> {
     let message = &facts.message;
     let payload = message.payload.as_deref()?;
     if message.payload_bytes > CURL_BYTES_MAX {
         return None;
+    }
+    if message.source_id.is_none() {
+        return sending(facts, payload, host?);
     }
     let body = match message.payload_encoding.as_deref() {
         Some("json") => payload.get().to_owned(),
@@ -147,4 +151,34 @@ pub(super) fn curl(facts: &Facts) -> Option<String> {
         }
     }
     Some(format!("{command} \\\n  --data-raw {}", ui::quoted(&body)))
+}
+
+/// The call of the send API again, under the same key: so it gives the original back and sends
+/// nothing. None where what it was sent to cannot be told from the record.
+fn sending(facts: &Facts, payload: &RawValue, host: &str) -> Option<String> {
+    let message = &facts.message;
+    let text = |name: &str, value: Option<&str>| {
+        let value = serde_json::to_string(value?).ok()?;
+        Some(format!("\"{name}\": {value}"))
+    };
+    let only = match message.deliveries.as_slice() {
+        [one] => one.endpoint_id.as_deref(),
+        _ => None,
+    };
+    let target = text("tenant", message.tenant.as_deref())
+        .or_else(|| text("url", message.url.as_deref()))
+        .or_else(|| text("endpoint_id", only))?;
+    let fields = [
+        Some(target),
+        text("event_type", message.event_type.as_deref()),
+        text("idempotency_key", message.idempotency_key.as_deref()),
+        Some(format!("\"payload\": {}", payload.get())),
+    ];
+    let fields: Vec<String> = fields.into_iter().flatten().collect();
+    let body = ui::quoted(&format!("{{{}}}", fields.join(", ")));
+    let url = ui::quoted(&format!("http://{host}/v1/webhooks/send"));
+    Some(format!(
+        "curl -X POST {url} \\\n  -H \"Authorization: Bearer $HOOKLATCH_API_KEY\" \\\n  \
+         -H 'Content-Type: application/json' \\\n  --data-raw {body}"
+    ))
 }

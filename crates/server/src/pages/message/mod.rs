@@ -151,7 +151,8 @@ pub(super) async fn show(
 
 fn actions(viewer: &Viewer, facts: &Facts) -> Markup {
     let id = &facts.message.id;
-    let curl = account::curl(facts);
+    let host = viewer.host.as_ref().and_then(|host| host.to_str().ok());
+    let curl = account::curl(facts, host);
     html! {
         @if viewer.may(Scope::Manage) && facts.may_retry() {
             (viewer.button(&format!("/messages/{id}/retry"), "Retry what was not delivered", None))

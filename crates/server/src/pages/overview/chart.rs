@@ -34,7 +34,7 @@ pub(super) fn bars(series: &[Series], from: Option<&str>, to: Option<&str>) -> M
     let said = series
         .iter()
         .zip(&totals)
-        .map(|(one, total)| format!("{total} {}", one.label));
+        .map(|(one, total)| format!("{} {}", ui::number(*total), one.label));
     let said: Vec<String> = said.collect();
     html! {
         figure.chart {
@@ -46,7 +46,7 @@ pub(super) fn bars(series: &[Series], from: Option<&str>, to: Option<&str>) -> M
             figcaption {
                 div.axis {
                     @if let Some(from) = from { (ui::time(from)) }
-                    span { "at most " (most) " a bar" }
+                    span { "at most " (ui::number(most)) " a bar" }
                     @if let Some(to) = to { (ui::time(to)) }
                 }
                 ul.legend { @for (one, said) in series.iter().zip(&said) { li class=(one.class) { (said) } } }
@@ -104,7 +104,7 @@ mod tests {
         };
         let drawn = bars(&[series], None, None).into_string();
         assert!(drawn.matches("<rect").count() <= BARS_MAX, "{drawn}");
-        assert!(drawn.contains("1500 accepted"), "{drawn}");
+        assert!(drawn.contains("1,500 accepted"), "{drawn}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Stats {
+pub(in crate::pages) struct Stats {
     pub requests: Requests,
     pub attempts: Attempts,
     pub waiting: Waiting,
@@ -15,7 +15,7 @@ pub(super) struct Stats {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Requests {
+pub(in crate::pages) struct Requests {
     pub total: u64,
     pub per_second: f64,
     by_outcome: BTreeMap<String, u64>,
@@ -23,29 +23,30 @@ pub(super) struct Requests {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Attempts {
+pub(in crate::pages) struct Attempts {
     pub total: u64,
+    pub per_second: f64,
     by_outcome: BTreeMap<String, u64>,
     pub by_trigger: BTreeMap<String, u64>,
     pub average_ms: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Waiting {
+pub(in crate::pages) struct Waiting {
     pub deliveries: u64,
     pub at_least: bool,
     pub oldest_seconds: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Step {
+pub(in crate::pages) struct Step {
     pub at: String,
     pub requests: Requests,
     pub attempts: Attempts,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct SourceFigures {
+pub(in crate::pages) struct SourceFigures {
     pub source_id: Option<String>,
     pub name: Option<String>,
     pub requests: Requests,
@@ -53,7 +54,7 @@ pub(super) struct SourceFigures {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct EndpointFigures {
+pub(in crate::pages) struct EndpointFigures {
     pub endpoint_id: Option<String>,
     pub name: Option<String>,
     pub attempts: Attempts,

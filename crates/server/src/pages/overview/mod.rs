@@ -7,12 +7,13 @@ use axum::extract::RawQuery;
 use maud::{Markup, html};
 
 use super::api::with_query;
+use super::filters::query_of;
 use super::frame::{Page, Place};
-use super::messages::query_of;
 use super::session::Viewer;
 use super::ui;
 use chart::Series;
-use figures::{EndpointFigures, SourceFigures, Stats};
+pub(super) use figures::Stats;
+use figures::{EndpointFigures, SourceFigures};
 
 /// The spans that one can look at: seconds, and what they are called.
 const SPANS: [(&str, i64, &str); 4] = [
@@ -22,9 +23,13 @@ const SPANS: [(&str, i64, &str); 4] = [
     ("30d", 2_592_000, "The last 30 days"),
 ];
 /// Outcomes of attempts that are no success.
-const FAILURES: [&str; 3] = ["failed", "uncertain", "rejected"];
-/// A source that was silent for so long, though something came within the span, is named.
-const SILENT_SECONDS: f64 = 3_600.0;
+pub(super) const FAILURES: [&str; 3] = ["failed", "uncertain", "rejected"];
+/// A source is silent that was quiet for so long, and for so many times what usually lies between
+/// two of its arrivals.
+const SILENT_SECONDS: f64 = 900.0;
+const SILENT_GAPS: f64 = 10.0;
+/// Silent sources that are named.
+const NAMED_MAX: usize = 5;
 /// Rows of the tables below.
 const ROWS_MAX: usize = 20;
 
@@ -48,11 +53,12 @@ pub(super) async fn show(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Pa
                     p { a.button.primary href="/start" { "Start here" } }
                 }))
             }
+            (silent_ones(&stats, seconds))
             (totals(&stats))
             (charts(&stats))
-            div.columns.even {
+            div.columns {
                 section { h2 { "Endpoints" } (endpoints(&stats)) }
-                section { h2 { "Sources" } (sources(&stats)) }
+                section { h2 { "Sources" } (sources(&stats, seconds)) }
             }
         }
     };
@@ -76,6 +82,44 @@ fn spans(chosen: &str) -> Markup {
     }
 }
 
+/// The sources that have stopped, before anything else: nothing else on the page shows what does not
+/// come.
+fn silent_ones(stats: &Stats, span: i64) -> Markup {
+    let silent: Vec<&SourceFigures> = stats
+        .sources
+        .iter()
+        .filter(|one| is_silent(one, span))
+        .collect();
+    html! {
+        @if !silent.is_empty() {
+            div.notice.warn role="status" {
+                p {
+                    (ui::counted(silent.len() as u64, "source has", "sources have")) " fallen silent: "
+                    @for (index, one) in silent.iter().take(NAMED_MAX).enumerate() {
+                        @if index > 0 { ", " }
+                        @if let Some(id) = &one.source_id {
+                            a href={ "/sources/" (id) } { (one.name.as_deref().unwrap_or("deleted")) }
+                        }
+                        @if let Some(seconds) = one.silent_seconds { " (for " (about(seconds)) ")" }
+                    }
+                    @if silent.len() > NAMED_MAX { ", and " (silent.len() - NAMED_MAX) " more" }
+                    "."
+                }
+            }
+        }
+    }
+}
+
+/// Whether a source has stopped, by its own habits within the span.
+fn is_silent(one: &SourceFigures, span: i64) -> bool {
+    let gap = span as f64 / one.requests.total.max(1) as f64;
+    let long = SILENT_SECONDS.max(gap * SILENT_GAPS);
+    // A deleted source has stopped for a reason.
+    one.name.is_some()
+        && one.requests.total > 0
+        && one.silent_seconds.is_some_and(|seconds| seconds > long)
+}
+
 fn totals(stats: &Stats) -> Markup {
     let requests = &stats.requests;
     let attempts = &stats.attempts;
@@ -87,14 +131,14 @@ fn totals(stats: &Stats) -> Markup {
     let at_least = if waiting.at_least { "at least " } else { "" };
     html! {
         dl.totals {
-            (total("Arrivals", &requests.total.to_string(), "/requests", &format!("{:.2} a second", requests.per_second)))
-            (total("Accepted", &requests.outcome("accepted").to_string(), "/messages", "new messages"))
-            (total("Duplicates", &requests.outcome("duplicate").to_string(), "/requests?outcome=duplicate", "recognised, not sent again"))
-            (total("Conflicts", &requests.outcome("conflict").to_string(), "/requests?outcome=conflict", "same key, other payload"))
-            (total("Refused", &requests.outcome("rejected").to_string(), "/requests?outcome=rejected", "not verified, or no key"))
-            (total("Delivered", &attempts.outcome("delivered").to_string(), "/messages?status=delivered", "attempts that succeeded"))
-            (total("Failing", &failed.to_string(), "/messages?status=failed", "attempts that did not"))
-            (total("Waiting", &format!("{at_least}{}", waiting.deliveries), "/messages?status=pending", &oldest(waiting.oldest_seconds)))
+            (total("Arrivals", &ui::number(requests.total), "/requests", &format!("{:.2} a second", requests.per_second)))
+            (total("Accepted", &ui::number(requests.outcome("accepted")), "/messages", "new messages"))
+            (total("Duplicates", &ui::number(requests.outcome("duplicate")), "/requests?outcome=duplicate", "recognised, not sent again"))
+            (total("Conflicts", &ui::number(requests.outcome("conflict")), "/requests?outcome=conflict", "same key, other payload"))
+            (total("Refused", &ui::number(requests.outcome("rejected")), "/requests?outcome=rejected", "not verified, or no key"))
+            (total("Delivered", &ui::number(attempts.outcome("delivered")), "/messages?status=delivered", "attempts that succeeded"))
+            (total("Failing", &ui::number(failed), "/messages?status=failed", "attempts that did not"))
+            (total("Waiting", &format!("{at_least}{}", ui::number(waiting.deliveries)), "/messages?status=pending", &oldest(waiting.oldest_seconds)))
         }
     }
 }
@@ -185,7 +229,7 @@ fn by_name(
                             @if link.is_empty() { (name.replace('_', " ")) }
                             @else { a href=(link) { (name.replace('_', " ")) } }
                         }
-                        td.number { (count) }
+                        td.number { (ui::number(*count)) }
                         td { (chart::share(*count, most)) }
                     }
                 }
@@ -218,9 +262,9 @@ fn endpoints(stats: &Stats) -> Markup {
                                 }
                             }
                             td { (ui::badge(state(trouble(one), one.attempts.total))) }
-                            td.number data-label="attempts" { (one.attempts.total) }
-                            td.number data-label="failing" { (trouble(one)) }
-                            td.number data-label="waiting" { @if let Some(waiting) = &one.waiting { (waiting.deliveries) } }
+                            td.number data-label="attempts" { (ui::number(one.attempts.total)) }
+                            td.number data-label="failing" { (ui::number(trouble(one))) }
+                            td.number data-label="waiting" { @if let Some(waiting) = &one.waiting { (ui::number(waiting.deliveries)) } }
                             td.number { @if let Some(average) = one.attempts.average_ms { (format!("{average:.0} ms")) } }
                         }
                     }
@@ -230,16 +274,17 @@ fn endpoints(stats: &Stats) -> Markup {
     }
 }
 
-/// How an endpoint is doing: half of its attempts decide.
+/// How an endpoint is doing: half of its attempts decide, and one in twenty is worth a word.
 const fn state(failing: u64, attempts: u64) -> &'static str {
     match failing {
         0 => "active",
         _ if failing * 2 >= attempts => "failing",
-        _ => "some_failures",
+        _ if failing * 20 >= attempts => "some_failures",
+        _ => "active",
     }
 }
 
-fn sources(stats: &Stats) -> Markup {
+fn sources(stats: &Stats, span: i64) -> Markup {
     let mut sources: Vec<&SourceFigures> = stats.sources.iter().collect();
     sources.sort_by_key(|one| std::cmp::Reverse(one.requests.total));
     html! {
@@ -256,9 +301,9 @@ fn sources(stats: &Stats) -> Markup {
                                     None => "send API",
                                 }
                             }
-                            td.number data-label="arrivals" { (one.requests.total) }
-                            td.number data-label="duplicates" { (one.requests.outcome("duplicate")) }
-                            td { (silence(one)) }
+                            td.number data-label="arrivals" { (ui::number(one.requests.total)) }
+                            td.number data-label="duplicates" { (ui::number(one.requests.outcome("duplicate"))) }
+                            td { (silence(one, span)) }
                         }
                     }
                 }
@@ -267,15 +312,49 @@ fn sources(stats: &Stats) -> Markup {
     }
 }
 
-fn silence(one: &SourceFigures) -> Markup {
+fn silence(one: &SourceFigures, span: i64) -> Markup {
     html! {
         @match (one.silent_seconds, one.source_id.is_some()) {
             (Some(seconds), _) => {
                 (about(seconds)) " ago"
-                @if seconds > SILENT_SECONDS && one.requests.total > 0 { " " span.flag { "silent" } }
+                @if is_silent(one, span) { " " span.flag { "silent" } }
             },
             (None, true) => span.muted { "nothing yet" },
             (None, false) => "",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(total: u64, silent_seconds: f64) -> SourceFigures {
+        let figures = serde_json::json!({
+            "source_id": "src_1", "name": "payments", "silent_seconds": silent_seconds,
+            "requests": {"total": total, "per_second": 0.0, "by_outcome": {}, "by_cause": {}},
+        });
+        serde_json::from_value(figures).expect("it is what the API answers")
+    }
+
+    #[test]
+    fn a_source_is_silent_by_its_own_habits() {
+        let day = 86_400;
+        let often = 8_640;
+        assert!(
+            !is_silent(&source(often, 600.0), day),
+            "ten minutes are nothing"
+        );
+        assert!(is_silent(&source(often, 1_000.0), day));
+        let seldom = 24;
+        assert!(
+            !is_silent(&source(seldom, 7_200.0), day),
+            "it comes once an hour"
+        );
+        assert!(is_silent(&source(seldom, 40_000.0), day));
+        assert!(
+            !is_silent(&source(0, 90_000.0), day),
+            "nothing is known of its habits"
+        );
     }
 }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
 use crate::pages::fields::{Field, Filled, plain};
+use crate::pages::filters::OPTIONS_MAX;
 use crate::pages::form::Form;
-use crate::pages::messages::OPTIONS_MAX;
 use crate::pages::names::Names;
 
 const SOURCE: Field<'_> = Field {

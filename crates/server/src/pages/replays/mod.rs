@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::api::{encoded, with_query};
 use super::fields::Filled;
+use super::filters::query_of;
 use super::form::{Form, Submitted};
 use super::frame::{Page, Place};
-use super::messages::query_of;
 use super::names::Names;
 use super::session::Viewer;
 use super::ui;
@@ -74,7 +74,7 @@ pub(super) async fn list(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Pa
                 tbody #rows data-live=[live.then_some("rows")] { @for replay in &replays.data { (row(replay)) } }
             }
             @let next = replays.next_cursor.as_ref().map(|cursor| with_query("/replays", [("cursor", cursor.as_str())]));
-            (ui::older(next.as_ref()))
+            (ui::older(replays.data.len(), next.as_ref()))
         }
     };
     let actions = html! {

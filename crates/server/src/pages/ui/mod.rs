@@ -55,13 +55,32 @@ pub(super) fn headers(headers: &std::collections::BTreeMap<String, String>) -> M
     }
 }
 
-/// The way to the next page of a list; the script follows it when it comes into sight.
-pub(super) fn older(next: Option<&String>) -> Markup {
+/// The way to the next page of a list. The script follows it when it comes into sight, unless this
+/// page has no row: what is looked for is rare then, and a person says how far to look.
+pub(super) fn older(rows: usize, next: Option<&String>) -> Markup {
     html! {
         p.older #older {
-            @if let Some(href) = next { a href=(href) rel="next" data-older { "Older" } }
+            @if let Some(href) = next {
+                @if rows == 0 { span.muted { "Nothing fits as far as was looked. " } }
+                a href=(href) rel="next" data-older=(rows) {
+                    @if rows == 0 { "Look further back" } @else { "Older" }
+                }
+            }
         }
     }
+}
+
+/// A number as people read it: 1,234,567.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3 + 1);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// What a count is of.
@@ -69,7 +88,7 @@ pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 {
         format!("1 {one}")
     } else {
-        format!("{count} {many}")
+        format!("{} {many}", number(count))
     }
 }
 
@@ -111,6 +130,12 @@ mod tests {
             [span(604_800), span(90), span(120), span(7_200)],
             ["7 d", "90 s", "2 min", "2 h"]
         );
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        let shown = [0, 999, 1_000, 12_345, 1_234_567].map(number);
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
     }
 
     #[test]
