@@ -185,7 +185,7 @@ pub(super) fn row(message: &Message, names: &Names<'_>) -> Markup {
             td.route { (route(message, names)) }
             td.key {
                 @match &message.idempotency_key {
-                    Some(key) => code { (key) },
+                    Some(key) => code title=(key) { (key) },
                     None => span.muted { "no key" },
                 }
                 @if message.suspected_duplicate_of.is_some() { " " span.flag { "looks like a repeat" } }

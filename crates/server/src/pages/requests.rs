@@ -149,7 +149,7 @@ fn row(request: &Request, names: &Names<'_>) -> Markup {
             }
             td.key {
                 @match &request.key {
-                    Some(key) => code { (key) },
+                    Some(key) => code title=(key) { (key) },
                     None => span.muted { "no key" },
                 }
             }
