@@ -64,21 +64,22 @@ fn set_up(text: &mut String, preset: &Preset) {
     write!(
         text,
         "\n## Set up\n\n\
-         1. Make a source. Its secret is {secret}. Where {name} shows that only once it knows the \
-         URL, put another of the same form there until step 3.\n\n   \
+         1. Make a source. Its verifier takes {secret}. Where {name} shows that only once it knows \
+         the URL, put another of the same form there until step 3.\n\n   \
          ```sh\n   \
          curl -X PUT $GATEWAY/v1/sources -H \"Authorization: Bearer $HOOKLATCH_API_KEY\" \\\n     \
-         -d '{{\"name\": \"{id}\", \"provider\": \"{id}\", \"verifier\": {{\"secret\": \"…\"}}}}'\n   \
+         -d '{{\"name\": \"{id}\", \"provider\": \"{id}\", \"verifier\": {{\"{field}\": \"…\"}}}}'\n   \
          ```\n\n\
          2. Give {name} the `ingest_url` of the answer, which begins with the gateway's \
          `--public-url`{told}\n\
-         3. If the secret came only then:\n\n   \
+         3. If it showed that only then:\n\n   \
          ```sh\n   \
          curl -X PATCH $GATEWAY/v1/sources/$SOURCE -H \"Authorization: Bearer $HOOKLATCH_API_KEY\" \\\n     \
-         -d '{{\"verifier\": {{\"secret\": \"…\"}}}}'\n   \
+         -d '{{\"verifier\": {{\"{field}\": \"…\"}}}}'\n   \
          ```\n\n\
          4. Connect it to an endpoint, as in the [first steps](../first-steps.md).\n",
         secret = preset.secret,
+        field = setup::verifier_field(id),
     )
     .expect("a text takes every line");
 }

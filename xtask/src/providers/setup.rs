@@ -17,6 +17,15 @@ pub fn of(provider: &str) -> Option<&'static Setup> {
     SETUPS.iter().find(|setup| setup.provider == provider)
 }
 
+/// What the verifier of a provider has to be told: who signs by certificate shares no secret.
+pub fn verifier_field(provider: &str) -> &'static str {
+    match provider {
+        "aws_sns" => "topic_arn",
+        "paypal" => "webhook_id",
+        _ => "secret",
+    }
+}
+
 /// Every provider whose settings were checked, by id.
 pub const SETUPS: &[Setup] = &[
     Setup {

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 /// Where every route of the API begins.
 const PREFIX: &str = "/v1/";
+/// Where collectors of OpenTelemetry take traces.
+const OF_COLLECTORS: &str = "/v1/traces";
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A route, as a page names it or as the program has it.
@@ -67,7 +69,8 @@ fn path(word: &str) -> Option<&str> {
     let path = path.split(['?', '#', '\\']).next().unwrap_or(path);
     let path = path.trim_end_matches(['.', ':', '/']);
     let is_whole = path.len() > PREFIX.len() && !path.ends_with("/…") && !path.contains("...");
-    (is_whole && !word[..at].ends_with("/api")).then_some(path)
+    let is_ours = path != OF_COLLECTORS && !word[..at].ends_with("/api");
+    (is_whole && is_ours).then_some(path)
 }
 
 /// `/v1/{sources|endpoints}/{id}` as the paths that it stands for.
@@ -116,6 +119,7 @@ mod tests {
             "curl -X POST \"$GATEWAY/v1/sources/src_1…/pause\"",
             "`POST /v1/{sources|endpoints}/{id}/pause`",
             "/api/v1/anything of another gateway, and `/v1/…`",
+            "http://collector:4318/v1/traces",
         ] {
             assert_eq!(wrong(right), 0, "{right}");
         }
