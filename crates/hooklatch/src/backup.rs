@@ -60,6 +60,13 @@ pub(crate) async fn run(arguments: Box<BackupArgs>) -> Result<(), Failure> {
     } = *arguments;
     let from = match place.place()? {
         Place::Directory(path) => path,
+        Place::Memory => {
+            return Err(Failure::Usage(
+                "what a gateway keeps in memory ends with it, and cannot be backed up; name a \
+                 data directory with --data-dir"
+                    .to_owned(),
+            ));
+        }
         Place::Database(url) => {
             return Err(Failure::Usage(format!(
                 "{url} is a PostgreSQL database, which is backed up by its own means: pg_dump for \

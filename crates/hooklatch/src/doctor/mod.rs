@@ -84,7 +84,7 @@ fn is_meant(place: &Place, arguments: &DoctorArgs) -> bool {
     let named = place_args.data_dir.is_some() || place_args.config.is_some();
     match place {
         Place::Directory(path) => named || path.is_dir(),
-        Place::Database(_) => true,
+        Place::Database(_) | Place::Memory => true,
     }
 }
 

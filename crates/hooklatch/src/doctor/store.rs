@@ -53,6 +53,10 @@ pub(super) async fn look(place: &Place, key: Option<&SealingKey>) -> Looked {
 
 async fn inspect(place: &Place) -> Result<Inspection, Finding> {
     match place {
+        Place::Memory => {
+            let found = "it is in the memory of the gateway's process, where nobody else can look";
+            Err(Finding::skip("store", found))
+        }
         Place::Directory(path) => {
             let path = path.clone();
             let looking = tokio::task::spawn_blocking(move || {
@@ -156,6 +160,7 @@ fn seals(place: &Place, key: Option<&SealingKey>, documents: &[Document], looked
                 .map_err(|error| error.to_string())
         }
         (None, Place::Database(_)) => Err("HOOKLATCH_ENCRYPTION_KEY is not set".to_owned()),
+        (None, Place::Memory) => Err("each process makes a key of its own".to_owned()),
     };
     let advice = "give the key with which the secrets were sealed: HOOKLATCH_ENCRYPTION_KEY, or the \
                   key file of this data";

@@ -64,7 +64,9 @@ impl PlaceArgs {
         let file = self.config.as_deref().map(FileSettings::read).transpose();
         let file = file.map_err(|error| usage(&error))?.unwrap_or_default();
         let database = file.database();
-        let written = Wish::of_arguments(file.data_dir, database).place();
+        let written = Wish::of_arguments(file.data_dir, database)
+            .in_memory(file.in_memory.unwrap_or(false))
+            .place();
         let written = written.map_err(|error| usage(&error))?;
         Ok(written.unwrap_or_else(|| Place::Directory(Path::new(DATA_DIR).to_owned())))
     }

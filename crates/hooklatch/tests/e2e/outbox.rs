@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use hooklatch_client::outbox::postgres::PostgresOutbox;
 use hooklatch_client::outbox::sqlite::SqliteOutbox;
-use hooklatch_client::outbox::{Outbox, Refused, Relay, RelayError, Relayed, postgres, sqlite};
+use hooklatch_client::outbox::{self, Outbox, Refused, Relay, RelayError, Relayed};
 use hooklatch_client::{
     Client, EndpointInput, Message, MessageFilter, NewMessage, PageRequest, Target,
 };
@@ -69,7 +69,7 @@ impl Shop {
                 let file = directory.path().join("shop.db");
                 let mut connection = rusqlite::Connection::open(file).expect("a file");
                 let tx = connection.transaction().expect("a lock");
-                sqlite::enqueue(&tx, message).expect("a row");
+                outbox::sqlite::enqueue(&tx, message).expect("a row");
                 match fate {
                     Fate::Commits => tx.commit().expect("a file"),
                     Fate::RollsBack => tx.rollback().expect("a file"),
@@ -80,7 +80,9 @@ impl Shop {
                 let (mut client, driver) = connected.expect("it answers");
                 tokio::spawn(driver);
                 let tx = client.transaction().await.expect("it answers");
-                postgres::enqueue(&tx, message).await.expect("a row");
+                outbox::postgres::enqueue(&tx, message)
+                    .await
+                    .expect("a row");
                 match fate {
                     Fate::Commits => tx.commit().await.expect("it answers"),
                     Fate::RollsBack => tx.rollback().await.expect("it answers"),
@@ -154,7 +156,8 @@ fn order(target: &Target, key: &str, total: u32) -> NewMessage {
 }
 
 async fn messages(client: &Client) -> Vec<Message> {
-    let all = client.messages(&MessageFilter::default(), &PageRequest::default());
+    let (filter, page) = (MessageFilter::default(), PageRequest::default());
+    let all = client.messages(&filter, &page);
     all.await.expect("it answers").data
 }
 

@@ -4,14 +4,20 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::api::text;
-use crate::support::{Api, Backend, Data, Gateway, Receiver, Source, eventually, on_each_store};
+use crate::support::{
+    Api, Backend, Data, Gateway, Receiver, Source, eventually, on_each_lasting_store, on_each_store,
+};
 
 on_each_store! {
     a_rule_in_shadow_mode_drops_nothing_and_says_what_it_would_have_dropped
-    a_key_in_shadow_mode_is_judged_beside_the_real_one_and_survives_a_kill
     a_changed_rule_in_shadow_mode_begins_anew
     a_rule_in_shadow_mode_is_checked_when_it_is_saved
     k5_coverage_is_a_figure_over_time
+}
+
+on_each_lasting_store! {
+    "It is killed, and the next process shows what was judged before":
+    a_key_in_shadow_mode_is_judged_beside_the_real_one_and_survives_a_kill
 }
 
 async fn take(api: &Api, source: &Source, event: Value) -> Value {

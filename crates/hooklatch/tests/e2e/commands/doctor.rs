@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Said, about, command, end};
-use crate::support::{Backend, Data, Gateway, on_each_store};
+use crate::support::{Backend, Data, Gateway, on_each_lasting_store};
 
-on_each_store! {
+on_each_lasting_store! {
+    "Another process than the gateway looks at the store":
     a_running_gateway_and_its_store_are_looked_at
 }
 

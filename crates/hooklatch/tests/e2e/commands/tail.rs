@@ -8,9 +8,12 @@ use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
 use super::{about, command, end, say};
-use crate::support::{Backend, DEADLINE, Data, Gateway, Receiver, Reply, Source, on_each_store};
+use crate::support::{
+    Backend, DEADLINE, Data, Gateway, Receiver, Reply, Source, on_each_lasting_store,
+};
 
-on_each_store! {
+on_each_lasting_store! {
+    "It is killed, and the log of the next process is gone on with":
     the_log_is_followed_filtered_and_gone_on_with
 }
 
