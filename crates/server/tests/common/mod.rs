@@ -101,7 +101,6 @@ impl Gateway {
     }
 
     /// One that reaches where the settings say, with these helpers.
-
     pub async fn start_helped(settings: Settings, limits: Limits, helpers: Helpers) -> Self {
         let store = MemoryStore::new();
         let sealing_key = SealingKey::from_bytes([7; 32]);

@@ -1,5 +1,10 @@
 //! What the contract does not say: that what has ended takes no room.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail as tests do"
+)]
+
 use std::sync::Arc;
 
 use hooklatch_core::delivery::lifecycle::Next;
