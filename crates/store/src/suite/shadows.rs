@@ -198,7 +198,7 @@ pub fn what_a_rule_came_to_that_was_taken_away_is_forgotten<F: Fixture>() {
     world.accepted(old("a"));
     world.accepted(old("b"));
     world.advance(Millis::from_seconds(60));
-    world.accepted(tried(&world, "c", "x", "{}"));
+    world.accepted(tried(&world, "c", "y", "{}"));
     let store = world.store();
     let forget = |before: Timestamp| {
         let forgotten = world.fixture.wait(store.forget_shadows(before));

@@ -21,6 +21,7 @@ fn a_source_has_a_default_for_everything_but_its_name() {
             "provider": null,
             "verifier": {"type": "none"},
             "key": null,
+            "shadow_key": null,
             "window_seconds": 604_800,
             "sliding": false,
             "on_conflict": "suppress",
