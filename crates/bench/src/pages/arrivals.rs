@@ -119,6 +119,7 @@ impl Places {
             event_type: Some(event::event_type(number).to_owned()),
             payload,
             extra_headers: Vec::new(),
+            trace: Vec::new(),
             warnings: Vec::new(),
             delay: Millis::ZERO,
             payload_kept: None,
@@ -154,6 +155,7 @@ impl Places {
             tenant: None,
             fingerprint,
             keys,
+            shadow: None,
             body,
             policy: Policy {
                 window: WINDOW,
@@ -238,6 +240,7 @@ fn ruling(at: usize, (id, end): &(ConnectionId, usize), event_type: &str) -> Opt
         }),
         delay: Millis::ZERO,
         delayed_by: None,
+        shadows: Vec::new(),
     })
 }
 
