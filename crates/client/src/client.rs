@@ -117,22 +117,12 @@ impl Client {
         let answer = self
             .post("/v1/webhooks/send/batch".to_owned(), body, Repeat::Safe)
             .await?;
-        let page: Page<Box<RawValue>> = answer.json()?;
-        let items = page.data.iter().map(|item| batch_item(item));
-        items
-            .collect::<Result<_, _>>()
-            .map_err(|source| Error::Unreadable {
-                status: answer.status.as_u16(),
-                source,
-            })
+        batch_items(&answer)
     }
 
     /// Sends items of a batch as they were written, each under its own key.
     #[cfg(any(feature = "outbox-postgres", feature = "outbox-sqlite"))]
-    pub(crate) async fn send_items(
-        &self,
-        items: &[&RawValue],
-    ) -> Result<Vec<Result<(), Problem>>, Error> {
+    pub(crate) async fn send_items(&self, items: &[&RawValue]) -> Result<Vec<BatchItem>, Error> {
         #[derive(Serialize)]
         struct Items<'a> {
             // As they are written: nothing may change a byte of a payload.
@@ -141,13 +131,7 @@ impl Client {
         let body = to_json(&Items { items })?;
         let path = "/v1/webhooks/send/batch".to_owned();
         let answer = self.post(path, body, Repeat::Safe).await?;
-        let page: Page<Box<RawValue>> = answer.json()?;
-        let read = |item: &RawValue| batch_item(item).map(|item| item.result.map(drop));
-        let items: Result<Vec<_>, _> = page.data.iter().map(|item| read(item)).collect();
-        items.map_err(|source| Error::Unreadable {
-            status: answer.status.as_u16(),
-            source,
-        })
+        batch_items(&answer)
     }
 
     /// Whether the gateway is up.
@@ -259,6 +243,17 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
 fn is_replayed(answer: &Answer) -> bool {
     let header = answer.headers.get("idempotent-replayed");
     header.is_some_and(|value| value == "true")
+}
+
+fn batch_items(answer: &Answer) -> Result<Vec<BatchItem>, Error> {
+    let page: Page<Box<RawValue>> = answer.json()?;
+    let items = page.data.iter().map(|item| batch_item(item));
+    items
+        .collect::<Result<_, _>>()
+        .map_err(|source| Error::Unreadable {
+            status: answer.status.as_u16(),
+            source,
+        })
 }
 
 fn batch_item(item: &RawValue) -> Result<BatchItem, serde_json::Error> {

@@ -345,6 +345,6 @@ fn c4_a_known_provider_raises_the_retention_to_its_windows() {
         "3 days of retries, 30 of resends, and a margin"
     );
     assert!(Rules::for_provider("nobody", &["x"]).is_err());
-    let fetches = Rules::for_provider("paypal", &["WH1"]).unwrap_err();
+    let fetches = Rules::for_provider("paypal", &["WH1"]).err().unwrap();
     assert!(fetches.to_string().contains("certificate"), "{fetches}");
 }

@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::{Backoff, Client, Error, NewMessage, Problem, key};
+use crate::{Backoff, BatchItem, Client, Error, NewMessage, Problem, key};
 
 /// Bytes of one row's message: the gateway takes no larger one either.
 const ITEM_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -302,8 +302,8 @@ pub(crate) async fn send(
         }
         (Err(error), _) => return Err(error),
     };
-    let verdict = |(row, answer): (&Row, &Result<(), Problem>)| match answer {
-        Ok(()) => Verdict::Sent,
+    let verdict = |(row, answer): (&Row, &BatchItem)| match &answer.result {
+        Ok(_) => Verdict::Sent,
         Err(problem) if passes(problem.status) => {
             Verdict::Postponed(settings.postponed(row.attempts), shown(problem))
         }
