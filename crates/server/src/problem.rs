@@ -202,7 +202,11 @@ impl Problem {
 
     /// The same with a wish when to repeat.
     #[must_use]
-    pub fn retry_after(self, seconds: u32) -> Self {
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        // The last wish counts; of two lines anybody might read either.
+        self.more
+            .headers
+            .retain(|(name, _)| *name != header::RETRY_AFTER);
         self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
@@ -337,5 +341,19 @@ impl From<hooklatch_core::config::FieldError> for FieldProblem {
 impl From<Vec<hooklatch_core::config::FieldError>> for Problem {
     fn from(errors: Vec<hooklatch_core::config::FieldError>) -> Self {
         Self::fields(errors.into_iter().map(FieldProblem::from).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_wish_when_to_repeat_is_the_only_one() {
+        let answer = Problem::unavailable("later")
+            .retry_after(30)
+            .into_response();
+        let wishes = answer.headers().get_all(header::RETRY_AFTER);
+        assert_eq!(wishes.iter().collect::<Vec<_>>(), ["30"]);
     }
 }
