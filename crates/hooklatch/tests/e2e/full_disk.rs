@@ -125,7 +125,8 @@ async fn c8_a_full_disk_is_said_and_loses_nothing() {
     }
     // The log says it, of which request, and not once for each.
     let said = gateway.said();
-    let lines = said.lines().filter(|line| line.contains("no room left"));
+    let answered = |line: &&str| line.contains("ERROR") && line.contains("no room left");
+    let lines = said.lines().filter(answered);
     let lines: Vec<&str> = lines.collect();
     assert!((1..SENDS_WHILE_FULL).contains(&lines.len()), "{lines:?}");
     let named = |line: &&str| line.contains(" request_id=call_") && line.contains(" left_out=");
