@@ -99,6 +99,13 @@ const WAITING: &str = select_messages!(
            AND (?9 IS NULL OR endpoint IS ?9)) \
      CROSS JOIN messages ON messages.id = message ORDER BY messages.id DESC"
 );
+/// Those with a delivery under way: never more than can be sent at once.
+const UNDER_WAY: &str = select_messages!(
+    "FROM (SELECT DISTINCT message FROM deliveries INDEXED BY deliveries_live \
+           WHERE status = 1 AND ?8 = 1 AND message >= ?1 AND message < ?2 \
+           AND (?9 IS NULL OR endpoint IS ?9)) \
+     CROSS JOIN messages ON messages.id = message ORDER BY messages.id DESC"
+);
 /// Waiting deliveries up to which that is cheaper than to look at the newest messages.
 const WAITING_MAX: i64 = 20_000;
 
@@ -146,7 +153,8 @@ fn standing(db: &Connection, status: DeliveryStatus) -> Result<Option<&'static s
         DeliveryStatus::Failed | DeliveryStatus::Held | DeliveryStatus::Cancelled => {
             Ok(Some(GONE_WRONG))
         }
-        DeliveryStatus::Pending | DeliveryStatus::Delivering => {
+        DeliveryStatus::Delivering => Ok(Some(UNDER_WAY)),
+        DeliveryStatus::Pending => {
             let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_due \
                        WHERE status <= 1 LIMIT ?1)";
             let mut statement = db.prepare_cached(sql)?;

@@ -62,8 +62,15 @@ pub fn messages_of_a_status_are_listed_in_order_and_with_every_other_filter<F: F
         world.attempt(next);
         world.advance(Millis::new(n as i64 % 3));
     }
+    // The last are under way.
+    for to in [1, 2] {
+        let call = world.inbound(&format!("u{to}"), "{}").to(&[to]);
+        made.push((world.accepted(call), DeliveryStatus::Delivering, to));
+    }
+    assert_eq!(world.lease().len(), 2);
     made.reverse();
-    for (_, status) in ENDS {
+    let statuses = ENDS.map(|(_, status)| status);
+    for status in statuses.into_iter().chain([DeliveryStatus::Delivering]) {
         let fits = |of: Option<i64>| -> Vec<MessageId> {
             let fit = |it: &&(MessageId, DeliveryStatus, i64)| {
                 it.1 == status && of.is_none_or(|to| it.2 == to)
