@@ -265,7 +265,10 @@ async fn everything(api: &Api) -> Vec<(String, Value)> {
     }
     for key in ["held", "done"] {
         let path = format!("/v1/claims?scope=billing&key={key}");
-        answers.push((path.clone(), api.read(&path).await));
+        let mut found = api.read(&path).await;
+        // It grows shorter while the copy goes on.
+        found["data"][0]["retry_after_seconds"].take();
+        answers.push((path, found));
     }
     let figures = api.read("/v1/stats").await;
     for (of, by) in [
