@@ -352,7 +352,7 @@ mod tests {
     fn the_last_wish_when_to_repeat_is_the_only_one() {
         let answer = Problem::unavailable("later")
             .retry_after(30)
-            .into_response();
+            .into_answer("req_1");
         let wishes = answer.headers().get_all(header::RETRY_AFTER);
         assert_eq!(wishes.iter().collect::<Vec<_>>(), ["30"]);
     }
