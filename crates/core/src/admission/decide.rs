@@ -1,13 +1,14 @@
 //! The decision itself.
 
+use super::arrived::{Arrived, is_of_another};
 use super::{Accepted, Arrival, Decision, OnConflict, OnFailedOriginal, Prior, Repeat};
 use crate::cause::{self, CauseFacts};
-use crate::claim::{Claim, ClaimKey, ClaimKind, Scope};
+use crate::claim::{Claim, ClaimKey, ClaimKind};
 use crate::delivery::Delivery;
 use crate::ids::{MessageId, Mint, RequestId};
 use crate::message::{Direction, Effect, KeyRecord, Message, Origin, Request, RequestOutcome};
-use crate::rules::{Passing, pass};
-use crate::shadow::{Judged, Judgement, Reality, judge};
+use crate::rules::pass;
+use crate::shadow::Reality;
 use crate::time::Timestamp;
 
 /// What a prior claim makes of an arrival.
@@ -89,62 +90,6 @@ fn find<'a>(arrival: &Arrival, known: &[&'a Prior]) -> Match<'a> {
         None => Match::New,
         Some(prior) if same(&prior) => Match::Same(prior),
         Some(prior) => Match::Differs(prior),
-    }
-}
-
-/// Whether a key in this scope says nothing of what an arrival is.
-fn is_of_another(scope: &Scope) -> bool {
-    match scope {
-        Scope::Connection(_) | Scope::Shadow(_) => true,
-        Scope::Source(_) | Scope::Group(_) | Scope::Send(..) => false,
-    }
-}
-
-/// An arrival with what its connections, and rules in shadow mode, have seen of it.
-struct Arrived<'a> {
-    arrival: &'a Arrival,
-    of_others: &'a [&'a Prior],
-    now: Timestamp,
-}
-
-impl Arrived<'_> {
-    /// What leads a message of it, new or known, through its connections.
-    fn passing(&self, message_id: MessageId, request_id: RequestId) -> Passing<'_> {
-        Passing {
-            message_id,
-            request_id,
-            project_id: self.arrival.project_id,
-            destinations: &self.arrival.destinations,
-            rulings: &self.arrival.rulings,
-            priors: self.of_others,
-            delay: self.arrival.delay,
-            now: self.now,
-        }
-    }
-
-    /// What a key rule in shadow mode says of it.
-    fn try_out(
-        &self,
-        request_id: RequestId,
-        message_id: MessageId,
-        reality: Reality,
-    ) -> Option<(Judgement, Option<Claim>)> {
-        let candidate = self.arrival.shadow.as_deref()?;
-        let key = candidate.key.as_ref();
-        let has = |prior: &&&Prior| {
-            key.is_some_and(|key| {
-                (&prior.claim.scope, prior.claim.checksum) == (&key.scope, key.checksum)
-            })
-        };
-        let prior = self.of_others.iter().find(has);
-        Some(judge(&Judged {
-            candidate,
-            prior: prior.map(|prior| &prior.claim),
-            request_id,
-            message_id,
-            reality,
-            now: self.now,
-        }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! The caller holds the keys' locks and has loaded what the ledger knows of them; nothing here
 //! reads a clock or a store. The answer holds everything that must be written, in one commit.
 
+mod arrived;
 mod decide;
 mod refuse;
 mod release;
