@@ -4,10 +4,13 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hooklatch_client::outbox::sqlite::SqliteOutbox;
+use hooklatch_client::outbox::{self, Relay};
 use hooklatch_client::{
     Backoff, Client, Error, MessageStatus, NewMessage, PageRequest, RequestFilter, SourceInput,
     Target,
@@ -241,6 +244,43 @@ async fn s7_a_batch_is_answered_item_by_item() {
     let sent = &fake.seen()[0].body["items"];
     assert_eq!(sent.as_array().unwrap().len(), 3);
     assert_ne!(sent[0]["idempotency_key"], sent[1]["idempotency_key"]);
+}
+
+#[tokio::test]
+async fn a_row_that_spoils_its_whole_call_does_not_hold_up_the_others() {
+    let name = format!("shop-{}.db", std::process::id());
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let outbox = SqliteOutbox::open(&file).unwrap();
+    let shop = rusqlite::Connection::open(&file).unwrap();
+    for key in ["order-1", "order-2", "order-3"] {
+        outbox::sqlite::enqueue(&shop, &order().idempotency_key(key)).unwrap();
+    }
+    let refuse = || {
+        let title = json!({"title": "Payload Too Large", "status": 413});
+        Reply::Answer(413, &[], title)
+    };
+    let take = |messages: &[&str]| {
+        let mut items: Vec<_> = messages.iter().map(|id| record(id)).collect();
+        items
+            .iter_mut()
+            .for_each(|item| item["status_code"] = json!(202));
+        Reply::Answer(200, &[], json!({"data": items}))
+    };
+    let fake = Fake::start([refuse(), refuse(), take(&["msg_2", "msg_3"])]).await;
+    let relay = Relay::new(fake.client(), outbox);
+
+    let (spoilt, rest) = (relay.once().await.unwrap(), relay.once().await.unwrap());
+    assert_eq!((spoilt.sent, spoilt.refused), (0, 1));
+    assert_eq!((rest.sent, rest.refused), (2, 0));
+    let calls = fake.seen();
+    let sizes = calls
+        .iter()
+        .map(|call| call.body["items"].as_array().unwrap().len());
+    assert_eq!(sizes.collect::<Vec<_>>(), [3, 1, 2]);
+    let refused = relay.outbox().refused(10).await.unwrap();
+    assert_eq!(refused[0].idempotency_key, "order-1");
+    assert!(refused[0].error.contains("413"), "{}", refused[0].error);
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[tokio::test]

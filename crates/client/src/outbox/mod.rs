@@ -283,24 +283,25 @@ pub(crate) fn fitting(mut rows: Vec<Row>, settings: &RelaySettings) -> Vec<Row> 
     rows
 }
 
-/// Sends rows in one call; a verdict for each.
+/// Sends rows in one call; a verdict for each, from the first as far as the gateway took so many.
 pub(crate) async fn send(
     client: &Client,
     settings: &RelaySettings,
-    rows: &[Row],
+    mut rows: &[Row],
 ) -> Result<Vec<Verdict>, Error> {
-    let items: Result<Vec<&RawValue>, _> = rows
-        .iter()
-        .map(|row| serde_json::from_str(&row.item))
-        .collect();
-    let sent = client.send_items(&items.map_err(Error::Payload)?).await;
-    let answers = match (sent, rows) {
-        (Ok(answers), _) => answers,
-        // Alone, a message is what was refused; among others nobody knows which one is.
-        (Err(Error::Refused(problem)), [_]) if !passes(problem.status) => {
-            return Ok(vec![Verdict::Refused(shown(&problem))]);
+    let answers = loop {
+        match client.send_items(&items(rows)?).await {
+            Ok(answers) => break answers,
+            // Alone, a message is what was refused; among others nobody knows which one is, and
+            // none may stand in the way of the rest.
+            Err(Error::Refused(problem)) if !passes(problem.status) => {
+                if rows.len() <= 1 {
+                    return Ok(vec![Verdict::Refused(shown(&problem))]);
+                }
+                rows = &rows[..rows.len() / 2];
+            }
+            Err(error) => return Err(error),
         }
-        (Err(error), _) => return Err(error),
     };
     let verdict = |(row, answer): (&Row, &BatchItem)| match &answer.result {
         Ok(_) => Verdict::Sent,
@@ -310,6 +311,11 @@ pub(crate) async fn send(
         Err(problem) => Verdict::Refused(shown(problem)),
     };
     Ok(rows.iter().zip(&answers).map(verdict).collect())
+}
+
+fn items(rows: &[Row]) -> Result<Vec<&RawValue>, Error> {
+    let items = rows.iter().map(|row| serde_json::from_str(&row.item));
+    items.collect::<Result<_, _>>().map_err(Error::Payload)
 }
 
 /// Whether the same may be answered otherwise later: a key of the API that is not valid is put right
