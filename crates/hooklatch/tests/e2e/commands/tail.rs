@@ -113,17 +113,21 @@ async fn the_log_is_followed_filtered_and_gone_on_with(on: Backend) {
     }
     tail.child.kill().await.expect("it is ours to kill");
 
-    // From the first place all of it is shown again, each once, to a run of its own.
+    from_the_first_place_all_is_shown(&gateway, &place).await;
+}
+
+/// Each once, to a run of its own.
+async fn from_the_first_place_all_is_shown(gateway: &Gateway, place: &str) {
     let words = [
         "tail",
         "--after",
-        &place,
+        place,
         "--outcome",
         "duplicate",
         "--count",
         "1",
     ];
-    let shown = say(&gateway, &words).await.done();
+    let shown = say(gateway, &words).await.done();
     assert!(
         shown.out.contains("marked") && shown.out.contains("duplicate"),
         "{shown:?}"
@@ -137,14 +141,14 @@ async fn the_log_is_followed_filtered_and_gone_on_with(on: Backend) {
     let words = [
         "tail",
         "--after",
-        &place,
+        place,
         "--type",
         "attempt",
         "--endpoint",
         "orders",
     ];
     let words = [&words[..], &["--outcome", "delivered", "--count", "1"]].concat();
-    let shown = say(&gateway, &words).await.done();
+    let shown = say(gateway, &words).await.done();
     assert!(
         shown.out.contains("orders") && shown.out.contains("200"),
         "{shown:?}"
