@@ -56,12 +56,7 @@ async fn every_page_is_light_and_asks_nobody_else() {
             "{name} weighs {weight}"
         );
         for url in page.asked() {
-            // A browser draws parts of its own controls from data that it brings along.
-            let brought_along = url.starts_with("data:");
-            assert!(
-                brought_along || url.starts_with(&base),
-                "{name} asks for {url}"
-            );
+            assert!(url.starts_with(&base), "{name} asks for {url}");
         }
         assert_eq!(page.complaints(), Vec::<String>::new(), "{name}");
     }

@@ -239,7 +239,7 @@ impl Page {
         thrown.iter().map(Value::to_string).chain(logged).collect()
     }
 
-    /// The addresses that were asked for since [`Page::forget`].
+    /// The addresses that were asked for since [`Page::forget`], of this host and others.
     pub fn asked(&self) -> Vec<String> {
         let requests = self.link.events("Network.requestWillBeSent");
         let url = |event: &Value| {
@@ -248,7 +248,9 @@ impl Page {
                 .unwrap_or_default()
                 .to_owned()
         };
-        requests.iter().map(url).collect()
+        let asked = requests.iter().map(url);
+        // A browser draws parts of its own controls from data that it brings along.
+        asked.filter(|url| !url.starts_with("data:")).collect()
     }
 
     /// Bytes that came over the wire since [`Page::forget`].

@@ -1,9 +1,6 @@
 //! What the contract does not say: that what has ended takes no room.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use std::sync::Arc;
 
