@@ -164,12 +164,21 @@ impl Client {
         self.end_claim(held, "steps", &body).await
     }
 
-    /// What the steps of an event gave.
+    /// What a step of the event gave, if it was kept.
     ///
     /// # Errors
     /// Where the gateway does not answer, or refuses.
-    pub async fn claim_steps(&self, id: &str) -> Result<Page<ClaimStep>, Error> {
-        self.get(format!("{}/steps", of("/v1/claims", id))).await
+    pub async fn claim_step(
+        &self,
+        held: &HeldClaim,
+        name: &str,
+    ) -> Result<Option<ClaimStep>, Error> {
+        let mut query = Query::of(&PageRequest::default());
+        query.add("name", Some(name));
+        query.add("generation", Some(&held.generation.to_string()));
+        let path = format!("{}/steps", of("/v1/claims", &held.id));
+        let found: Page<ClaimStep> = self.get(query.path(&path)).await?;
+        Ok(found.data.into_iter().next())
     }
 
     /// One claim as people see it.
@@ -180,19 +189,20 @@ impl Client {
         self.get(of("/v1/claims", id)).await
     }
 
-    /// The claims of a scope, or of one key in it.
+    /// The claim of a key in a scope, if there is one.
     ///
     /// # Errors
     /// Where the gateway does not answer, or refuses.
-    pub async fn receiver_claims(
+    pub async fn receiver_claim_of(
         &self,
         scope: &str,
-        key: Option<&str>,
-    ) -> Result<Page<ReceiverClaim>, Error> {
+        key: &str,
+    ) -> Result<Option<ReceiverClaim>, Error> {
         let mut query = Query::of(&PageRequest::default());
         query.add("scope", Some(scope));
-        query.add("key", key);
-        self.get(query.path("/v1/claims")).await
+        query.add("key", Some(key));
+        let found: Page<ReceiverClaim> = self.get(query.path("/v1/claims")).await?;
+        Ok(found.data.into_iter().next())
     }
 
     async fn end_claim(

@@ -70,11 +70,11 @@ async fn l2_the_client_claims_and_completes_events(on: Backend) {
     let step = ClaimResult::json(json!({"charge": "ch_7"}));
     let kept = client.keep_claim_step(&run, "charge", &step).await;
     assert_eq!(kept.expect("it answers"), Ended::Applied);
-    let steps = client.claim_steps(&run.id).await.expect("it answers").data;
-    assert_eq!(
-        (steps[0].name.as_str(), &steps[0].result),
-        ("charge", &step)
-    );
+    let kept = client.claim_step(&run, "charge").await;
+    let kept = kept.expect("it answers").expect("it was kept");
+    assert_eq!((kept.name.as_str(), &kept.result), ("charge", &step));
+    let other = client.claim_step(&run, "mail").await;
+    assert!(other.expect("it answers").is_none());
 
     let result = ClaimResult::json(json!({"ticket": 7}));
     let renewed = client.renew_claim(&run, Some(LEASE * 2)).await;
@@ -90,8 +90,8 @@ async fn l2_the_client_claims_and_completes_events(on: Backend) {
         done.expect("it answers"),
         Claimed::Completed(result.clone())
     );
-    let seen = client.receiver_claims("shop", Some("evt_1")).await;
-    let seen = &seen.expect("it answers").data[0];
+    let seen = client.receiver_claim_of("shop", "evt_1").await;
+    let seen = seen.expect("it answers").expect("it is known");
     assert_eq!((seen.state, &seen.result), (ClaimState::Completed, &result));
 }
 

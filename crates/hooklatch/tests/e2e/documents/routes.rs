@@ -4,8 +4,8 @@ use serde_json::Value;
 
 /// Where every route of the API begins.
 const PREFIX: &str = "/v1/";
-/// Where collectors of OpenTelemetry take traces.
-const OF_COLLECTORS: &str = "/v1/traces";
+/// Paths of others: where collectors of OpenTelemetry take traces, where PayPal has certificates.
+const OF_OTHERS: [&str; 2] = ["/v1/traces", "/v1/notifications/certs"];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A route, as a page names it or as the program has it.
@@ -69,7 +69,7 @@ fn path(word: &str) -> Option<&str> {
     let path = path.split(['?', '#', '\\']).next().unwrap_or(path);
     let path = path.trim_end_matches(['.', ':', '/']);
     let is_whole = path.len() > PREFIX.len() && !path.ends_with("/…") && !path.contains("...");
-    let is_ours = path != OF_COLLECTORS && !word[..at].ends_with("/api");
+    let is_ours = !OF_OTHERS.contains(&path) && !word[..at].ends_with("/api");
     (is_whole && is_ours).then_some(path)
 }
 
