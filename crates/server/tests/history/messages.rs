@@ -81,6 +81,7 @@ async fn a_message_is_shown_as_it_came_with_what_became_of_it() {
                 "rule": null,
                 "detail": null,
                 "original_message_id": null,
+                "shadows": [],
             }],
             "warnings": [],
         })
