@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import itertools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +135,17 @@ def test_a_store_that_completes_without_looking_at_the_token_fails_the_vectors(
 def test_a_store_that_looks_first_and_inserts_then_fails_the_vectors(
     pool: ConnectionPool,
 ) -> None:
+    # The second that found nothing lets the first go on: both insert, however slow the machine.
+    looks = itertools.count(1)
+    both_looked = threading.Event()
+
     class CheckThenInsert(PostgresStore):
         def begin(self, request: BeginRequest) -> Any:
             if self.lookup(request.key) is not None:
                 return super().begin(request)
-            time.sleep(0.001)
+            if next(looks) == 2:
+                both_looked.set()
+            assert both_looked.wait(30)
             token = bytes.fromhex(request.token or "00" * 16)
             with pool.connection() as connection:
                 statement = """INSERT INTO hooklatch_claims
@@ -151,7 +158,8 @@ def test_a_store_that_looks_first_and_inserts_then_fails_the_vectors(
                 connection.execute(statement, values)
             return Run(request.key, token.hex(), 1, 1)
 
-    assert "v26" in failures(lambda: CheckThenInsert(pool), MACHINE)
+    racing = [vector for vector in MACHINE if vector["id"] == "v26"]
+    assert "operation 1: run" in failures(lambda: CheckThenInsert(pool), racing)["v26"]
 
 
 def test_a_store_that_forgets_a_released_claim_fails_the_vectors(pool: ConnectionPool) -> None:
