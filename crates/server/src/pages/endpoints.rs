@@ -24,7 +24,7 @@ const NAME: Field<'_> = Field {
 const URL: Field<'_> = Field {
     name: "url",
     label: "URL",
-    hint: "Where requests go. Private addresses are refused unless the gateway runs with --dev.",
+    hint: "Where requests go. Private addresses are refused unless the operator has allowed their network.",
     pointer: "/url",
 };
 const TENANT: Field<'_> = Field {
@@ -336,35 +336,4 @@ pub(super) async fn rotate(Path(id): Path<String>, submitted: Submitted) -> Resu
     let rotated: Result<Endpoint, _> = viewer.tell(Method::POST, &path, &Value::Null).await;
     let endpoint = rotated.map_err(|refusal| viewer.refused(&refusal))?;
     Ok(with_secret(&viewer, &endpoint))
-}
-
-pub(super) async fn pause(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
-    command(path, submitted, Method::POST, "/pause").await
-}
-
-pub(super) async fn resume(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
-    command(path, submitted, Method::POST, "/resume").await
-}
-
-pub(super) async fn delete(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
-    command(path, submitted, Method::DELETE, "").await
-}
-
-async fn command(
-    Path(id): Path<String>,
-    Submitted { viewer, .. }: Submitted,
-    method: Method,
-    verb: &str,
-) -> Result<Redirect, Page> {
-    let id = encoded(&id);
-    let deleted = method == Method::DELETE;
-    let done: Result<Value, _> = viewer
-        .tell(method, &format!("/v1/endpoints/{id}{verb}"), &Value::Null)
-        .await;
-    done.map_err(|refusal| viewer.refused(&refusal))?;
-    Ok(Redirect::to(&if deleted {
-        "/endpoints".to_owned()
-    } else {
-        format!("/endpoints/{id}")
-    }))
 }

@@ -8,6 +8,7 @@
 
 mod api;
 mod assets;
+mod commands;
 mod connections;
 mod endpoints;
 mod fields;
@@ -78,19 +79,13 @@ fn resources() -> Router<App> {
         .route("/sources/new", get(sources::new))
         .route("/sources/{id}", get(sources::show).post(sources::change))
         .route("/sources/{id}/try", post(sources::attempt))
-        .route("/sources/{id}/pause", post(sources::pause))
-        .route("/sources/{id}/resume", post(sources::resume))
-        .route("/sources/{id}/delete", post(sources::delete))
         .route("/endpoints", get(endpoints::list).post(endpoints::create))
         .route("/endpoints/new", get(endpoints::new))
         .route(
             "/endpoints/{id}",
             get(endpoints::show).post(endpoints::change),
         )
-        .route("/endpoints/{id}/pause", post(endpoints::pause))
-        .route("/endpoints/{id}/resume", post(endpoints::resume))
         .route("/endpoints/{id}/rotate", post(endpoints::rotate))
-        .route("/endpoints/{id}/delete", post(endpoints::delete))
         .route(
             "/connections",
             get(connections::list).post(connections::create),
@@ -100,9 +95,9 @@ fn resources() -> Router<App> {
             "/connections/{id}",
             get(connections::show).post(connections::change),
         )
-        .route("/connections/{id}/pause", post(connections::pause))
-        .route("/connections/{id}/resume", post(connections::resume))
-        .route("/connections/{id}/delete", post(connections::delete))
+        .merge(commands::routes("sources"))
+        .merge(commands::routes("endpoints"))
+        .merge(commands::routes("connections"))
 }
 
 fn replay_routes() -> Router<App> {

@@ -297,34 +297,3 @@ pub(super) async fn change(
         }
     })
 }
-
-pub(super) async fn pause(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
-    command(path, submitted, Method::POST, "/pause").await
-}
-
-pub(super) async fn resume(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
-    command(path, submitted, Method::POST, "/resume").await
-}
-
-pub(super) async fn delete(path: Path<String>, submitted: Submitted) -> Result<Redirect, Page> {
-    command(path, submitted, Method::DELETE, "").await
-}
-
-async fn command(
-    Path(id): Path<String>,
-    Submitted { viewer, .. }: Submitted,
-    method: Method,
-    verb: &str,
-) -> Result<Redirect, Page> {
-    let id = encoded(&id);
-    let deleted = method == Method::DELETE;
-    let done: Result<Value, _> = viewer
-        .tell(method, &format!("/v1/sources/{id}{verb}"), &Value::Null)
-        .await;
-    done.map_err(|refusal| viewer.refused(&refusal))?;
-    Ok(Redirect::to(&if deleted {
-        "/sources".to_owned()
-    } else {
-        format!("/sources/{id}")
-    }))
-}
