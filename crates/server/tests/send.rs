@@ -352,7 +352,15 @@ async fn s7_a_batch_has_bounds_and_no_key_of_its_own() {
     assert_eq!(data["data"].as_array().unwrap().len(), 1_000);
     let over = json!({"items": vec![item; 1_001]});
     gateway.api("POST", path, over).await.expect(422);
-    gateway.api("POST", path, json!({})).await.expect(422);
+    for (batch, pointer) in [
+        (json!({}), "/items"),
+        (json!({"items": {}}), "/items"),
+        (json!({"items": [], "a/b": 1}), "/a~1b"),
+        (json!([]), ""),
+    ] {
+        let refused = gateway.api("POST", path, batch).await.expect(422);
+        assert_eq!(refused["errors"][0]["pointer"], pointer);
+    }
     assert_eq!(
         gateway
             .api("POST", path, json!({"items": []}))

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::IDEMPOTENCY_KEY;
 use super::arrival::arrival;
-use super::input::SendInput;
+use super::input::{Fields, SendInput, unknown_among};
 use super::result::{SendResult, Sent, result_of};
 use crate::app::App;
 use crate::caller::Caller;
@@ -25,6 +25,7 @@ use crate::problem::Problem;
 use crate::trace::{Arriving, kept_of_send};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct BatchInput<'a> {
     #[serde(borrow)]
     items: Vec<&'a RawValue>,
@@ -89,7 +90,7 @@ pub(super) async fn send_batch(
 fn batch_items(text: &[u8]) -> Result<Vec<&RawValue>, Problem> {
     let input: BatchInput<'_> = serde_json::from_slice(text).map_err(|error| {
         if error.is_data() {
-            Problem::field("/items", "is missing; give a list of sends")
+            wrong_with(text)
         } else {
             unreadable(&error)
         }
@@ -99,6 +100,19 @@ fn batch_items(text: &[u8]) -> Result<Vec<&RawValue>, Problem> {
         return Err(Problem::field("/items", detail));
     }
     Ok(input.items)
+}
+
+/// What is wrong with a JSON text that is no batch.
+fn wrong_with(text: &[u8]) -> Problem {
+    let Ok(fields) = serde_json::from_slice::<Fields<'_>>(text) else {
+        return Problem::field("", "should be a JSON object with items");
+    };
+    let unknown: Vec<_> = unknown_among(&fields, &["items"]).collect();
+    if unknown.is_empty() {
+        Problem::field("/items", "should be a list of sends")
+    } else {
+        Problem::fields(unknown)
+    }
 }
 
 /// One line per item, in their order (S7).

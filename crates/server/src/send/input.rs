@@ -48,7 +48,8 @@ pub(super) enum TargetInput {
     Broadcast,
 }
 
-type Fields<'a> = BTreeMap<String, &'a RawValue>;
+/// The members of an object of the API, unread.
+pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 const KNOWN: [&str; 12] = [
     "endpoint_id",
@@ -104,6 +105,18 @@ impl SendInput {
     }
 }
 
+/// What is to be said of each member that is not among `known`: a misspelt one would else be ignored.
+pub(super) fn unknown_among<'a>(
+    fields: &'a Fields<'_>,
+    known: &'a [&str],
+) -> impl Iterator<Item = FieldProblem> + 'a {
+    let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
+    unknown.map(|name| FieldProblem {
+        pointer: format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+        detail: format!("is not known; known: {}", known.join(", ")),
+    })
+}
+
 struct Reader<'a> {
     fields: Fields<'a>,
     errors: Vec<FieldProblem>,
@@ -118,19 +131,7 @@ impl Reader<'_> {
     }
 
     fn refuse_unknown(&mut self) {
-        let unknown: Vec<String> = self
-            .fields
-            .keys()
-            .filter(|name| !KNOWN.contains(&name.as_str()))
-            .cloned()
-            .collect();
-        for name in unknown {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            self.fail(
-                pointer,
-                format!("is not known; known are {}", KNOWN.join(", ")),
-            );
-        }
+        self.errors.extend(unknown_among(&self.fields, &KNOWN));
     }
 
     /// A field; none where it is missing, null or of another type, which is noted.
