@@ -66,9 +66,10 @@ pub(crate) fn begin(
 }
 
 fn span(app: &App, came: Option<TraceContext>, request: &mut Request) -> Option<ArrivalSpan> {
-    let tracer = app.settings().tracer.as_ref()?;
-    // Only we say which span an arrival has.
+    // Only we say which span an arrival has: what a stranger says of it would else be kept with the
+    // message, and believed by a node that traces.
     request.headers_mut().remove(ARRIVAL_NAME);
+    let tracer = app.settings().tracer.as_ref()?;
     let route = Route::of(request.uri().path());
     let place = match route {
         Route::Ingest | Route::Send => tracer.arrive(came)?,

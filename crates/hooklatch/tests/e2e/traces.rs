@@ -212,8 +212,17 @@ async fn without_a_collector_a_trace_goes_on_as_it_came(on: Backend) {
     let world = world(on, false).await;
     let came = format!("00-{TRACE}-{PARENT}-01");
     let trace = [("traceparent", came.as_str()), ("tracestate", "vendor=1")];
-    world.ingest(&trace).await;
+    let forged = format!("00-{}-{PARENT}-01", "1".repeat(32));
+    let mut arrived = Vec::from(trace);
+    arrived.push(("hooklatch-trace", forged.as_str()));
+    world.ingest(&arrived).await;
     let attempts = world.receiver.wait_for_count(2).await;
+    let api = world.gateway.api();
+    let request = api.get("/v1/requests").await.json()["data"][0]["id"].clone();
+    let path = format!("/v1/requests/{}", request.as_str().unwrap());
+    let kept = api.get(&path).await.text();
+    assert!(kept.contains("vendor=1"), "{kept}");
+    assert!(!kept.contains("hooklatch-trace"), "{kept}");
     world.send(&trace).await;
     let sent = world.receiver.wait_for_count(3).await;
     world.send(&[]).await;
