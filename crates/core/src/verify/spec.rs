@@ -89,6 +89,24 @@ pub enum VerifierSpec {
     },
 }
 
+/// The types that [`VerifierSpec`] reads itself; the schemes come beside them.
+const TYPES: [&str; 8] = [
+    "none",
+    "hmac",
+    "basic",
+    "api_key",
+    "standard_webhooks",
+    "stripe",
+    "paypal",
+    "aws_sns",
+];
+
+fn wrong_type() -> FieldError {
+    let schemes = Scheme::ALL.map(Scheme::as_str).join(", ");
+    let detail = format!("should be one of {}, {schemes}", TYPES.join(", "));
+    FieldError::new("/verifier/type", detail)
+}
+
 fn yes() -> bool {
     true
 }
@@ -111,16 +129,19 @@ impl VerifierSpec {
         };
         gather_secrets(&mut fields)?;
         let Some(kind) = fields.get("type").and_then(Value::as_str) else {
-            let detail = "should be none, hmac, basic, api_key, standard_webhooks, or a provider";
-            return Err(FieldError::new("/verifier/type", detail));
+            return Err(wrong_type());
         };
+        let scheme = Scheme::named(kind);
+        if scheme.is_none() && !TYPES.contains(&kind) {
+            return Err(wrong_type());
+        }
         if !matches!(kind, "none" | "basic" | "paypal" | "aws_sns")
             && !fields.contains_key("secrets")
         {
             let detail = "is missing: give the secret that the sender uses";
             return Err(FieldError::new("/verifier/secret", detail));
         }
-        let read = match Scheme::named(kind) {
+        let read = match scheme {
             None => serde_json::from_value(Value::Object(fields)),
             Some(scheme) => {
                 fields.remove("type");
@@ -361,7 +382,8 @@ mod tests {
                 "/verifier",
             ),
             (json!({"type": "none", "secret": "a"}), "/verifier"),
-            (json!({"type": "nobody", "secret": "a"}), "/verifier"),
+            (json!({"type": "nobody", "secret": "a"}), "/verifier/type"),
+            (json!({"type": "nobody"}), "/verifier/type"),
             (json!({"secret": "a"}), "/verifier/type"),
             (json!({"type": 7, "secret": "a"}), "/verifier/type"),
             (json!("stripe"), "/verifier"),
