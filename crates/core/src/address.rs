@@ -11,6 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
+use crate::network::Network;
+
 /// Longest URL of an endpoint, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
@@ -22,6 +24,9 @@ pub enum Reach {
     PublicOnly,
     /// Addresses of this machine's loopback as well (`--dev`); everything else stays refused.
     LoopbackToo,
+    /// Addresses in these networks as well, which the operator names when the gateway starts
+    /// (`--allow-network`). What is no place for an endpoint in any network stays refused.
+    Networks(&'static [Network]),
 }
 
 /// Why an address is not a public one.
@@ -191,7 +196,19 @@ pub fn refuse_ip(ip: IpAddr, reach: Reach) -> Option<AddressRefusal> {
         IpAddr::V4(v4) => kind_of_v4(v4),
         IpAddr::V6(v6) => kind_of_v6(v6),
     }?;
-    refuse(ip.to_string(), kind, reach)
+    let opened = match reach {
+        Reach::PublicOnly => false,
+        Reach::LoopbackToo => kind == AddressKind::Loopback,
+        Reach::Networks(networks) => kind.can_be_opened() && holds(networks, ip),
+    };
+    (!opened).then(|| AddressRefusal {
+        host: ip.to_string(),
+        kind,
+    })
+}
+
+fn holds(networks: &[Network], ip: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(ip))
 }
 
 /// Whether a request may not be sent to the host called `name`, whatever it resolves to. A name
@@ -210,7 +227,17 @@ pub fn refuse_name(name: &str, reach: Reach) -> Option<AddressRefusal> {
     } else {
         return None;
     };
-    refuse(name, kind, reach)
+    let opened = match (kind, reach) {
+        (AddressKind::Loopback, Reach::LoopbackToo) => true,
+        (AddressKind::Loopback, Reach::Networks(networks)) => {
+            holds(networks, Ipv4Addr::LOCALHOST.into())
+                || holds(networks, Ipv6Addr::LOCALHOST.into())
+        }
+        // What it resolves to has to be in them.
+        (AddressKind::LocalName, Reach::Networks(_)) => true,
+        _ => false,
+    };
+    (!opened).then_some(AddressRefusal { host: name, kind })
 }
 
 /// Checks an endpoint's URL when it is saved.
@@ -256,13 +283,6 @@ pub fn parse_url(url: &str) -> Result<Url, UrlRefusal> {
     Ok(url)
 }
 
-fn refuse(host: String, kind: AddressKind, reach: Reach) -> Option<AddressRefusal> {
-    match (kind, reach) {
-        (AddressKind::Loopback, Reach::LoopbackToo) => None,
-        (kind, Reach::PublicOnly | Reach::LoopbackToo) => Some(AddressRefusal { host, kind }),
-    }
-}
-
 fn kind_of_v4(ip: Ipv4Addr) -> Option<AddressKind> {
     let range = V4_RANGES
         .iter()
@@ -300,6 +320,25 @@ fn is_or_ends_in(name: &str, suffix: &str) -> bool {
 }
 
 impl AddressKind {
+    /// Whether an operator can have endpoints at such an address.
+    fn can_be_opened(self) -> bool {
+        match self {
+            Self::Loopback
+            | Self::Private
+            | Self::Shared
+            | Self::LinkLocal
+            | Self::Documentation
+            | Self::Benchmarking
+            | Self::Reserved => true,
+            Self::Metadata
+            | Self::Unspecified
+            | Self::Multicast
+            | Self::Broadcast
+            | Self::Tunnel
+            | Self::LocalName => false,
+        }
+    }
+
     fn described(self) -> &'static str {
         match self {
             Self::Loopback => "a loopback address",
@@ -325,14 +364,16 @@ impl AddressKind {
             Self::Private
             | Self::Shared
             | Self::LinkLocal
-            | Self::Unspecified
-            | Self::Multicast
-            | Self::Broadcast
             | Self::Documentation
             | Self::Benchmarking
-            | Self::Tunnel
             | Self::Reserved
-            | Self::LocalName => "use a host that the public internet can reach",
+            | Self::LocalName => {
+                "use a host that the public internet can reach, or have the operator start with \
+                 --allow-network"
+            }
+            Self::Unspecified | Self::Multicast | Self::Broadcast | Self::Tunnel => {
+                "use a host that the public internet can reach"
+            }
         }
     }
 }
@@ -529,6 +570,43 @@ mod tests {
         }
     }
 
+    fn reach(networks: &[&str]) -> Reach {
+        let networks: Vec<Network> = networks.iter().map(|it| it.parse().unwrap()).collect();
+        Reach::Networks(networks.leak())
+    }
+
+    #[test]
+    fn a_network_that_is_named_is_open_and_nothing_else() {
+        let reach = reach(&["10.1.0.0/16", "fd00:1::/32"]);
+        let refused = |ip: &str| kind(refuse_ip(ip.parse().unwrap(), reach));
+        for open in ["10.1.2.3", "::ffff:10.1.2.3", "fd00:1::7", "8.8.8.8"] {
+            assert_eq!(refused(open), None, "{open}");
+        }
+        for shut in ["10.2.0.1", "192.168.1.1", "fd00:2::7"] {
+            assert_eq!(refused(shut), Some(Private), "{shut}");
+        }
+        assert_eq!(refused("127.0.0.1"), Some(Loopback));
+        assert_eq!(refused("64:ff9b::a01:203"), Some(Tunnel));
+        let name = |name: &str| kind(refuse_name(name, reach));
+        assert_eq!(name("orders.shop.svc.cluster.local"), None);
+        assert_eq!(name("localhost"), Some(Loopback));
+        assert_eq!(name("metadata.google.internal"), Some(Metadata));
+    }
+
+    #[test]
+    fn whatever_is_named_no_place_for_an_endpoint_is_opened() {
+        let reach = reach(&["0.0.0.0/0", "::/0"]);
+        for (address, expected) in ADDRESSES {
+            let ip = address.parse().unwrap();
+            let shut = expected.filter(|kind| !kind.can_be_opened());
+            assert_eq!(kind(refuse_ip(ip, reach)), shut, "{address}");
+        }
+        for (name, expected) in NAMES {
+            let shut = expected.filter(|kind| *kind == Metadata);
+            assert_eq!(kind(refuse_name(name, reach)), shut, "{name}");
+        }
+    }
+
     #[test]
     fn every_spelling_of_a_refused_host_is_refused() {
         for (url, expected) in SPELLINGS {
@@ -581,7 +659,8 @@ mod tests {
         );
         assert_eq!(
             refused("http://10.0.0.1/"),
-            "10.0.0.1 is a private address; use a host that the public internet can reach"
+            "10.0.0.1 is a private address; use a host that the public internet can reach, or have \
+             the operator start with --allow-network"
         );
         assert_eq!(
             refused("http://169.254.169.254/"),

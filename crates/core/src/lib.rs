@@ -25,6 +25,7 @@ pub mod limits;
 pub mod location;
 pub mod lookup;
 pub mod message;
+pub mod network;
 pub mod oauth2;
 pub mod outgoing;
 pub mod provider;

@@ -19,8 +19,10 @@ use crate::prove::args::ProveArgs;
 use crate::reference::ConfigurationArgs;
 use crate::replay::arguments::ReplayArgs;
 use crate::resources::command::Called;
+use crate::serve::authorities::AuthorityArgs;
 use crate::serve::otlp::TraceArgs;
 use crate::serve::rate::RateArgs;
+use crate::serve::reach::ReachArgs;
 use crate::serve::secrets::SecretFileArgs;
 use crate::serve::settings::{ENCRYPTION_KEY_VARIABLE, LogFormat};
 use crate::serve::tls::TlsArgs;
@@ -205,6 +207,10 @@ pub(crate) struct ServeArgs {
     pub rate: RateArgs,
     #[command(flatten)]
     pub tls: TlsArgs,
+    #[command(flatten)]
+    pub authorities: AuthorityArgs,
+    #[command(flatten)]
+    pub reach: ReachArgs,
     #[command(flatten)]
     pub traces: TraceArgs,
 

@@ -35,15 +35,17 @@ const WARN_DAYS: i64 = 14;
 
 type Host = (String, u16);
 
-/// Looks at the certificate of each host of these endpoints.
+/// Looks at the certificate of each host of these endpoints, which should come from one of these
+/// authorities.
 pub(super) async fn of_endpoints(
     endpoints: &[Value],
     reach: Reach,
+    authorities: RootCertStore,
     now: Timestamp,
 ) -> Vec<Finding> {
     let hosts = hosts(endpoints);
     let many = hosts.len();
-    let connector = connector();
+    let connector = connector(authorities);
     let mut waiting = hosts.into_iter().take(HOSTS_MAX);
     let mut looking = JoinSet::new();
     let mut ends = Vec::new();
@@ -120,15 +122,12 @@ fn judge(
     Some(Finding::warn("certificate", found, advice))
 }
 
-fn connector() -> TlsConnector {
+fn connector(authorities: RootCertStore) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider knows the default versions")
-        .with_root_certificates(roots)
+        .with_root_certificates(authorities)
         .with_no_client_auth();
     TlsConnector::from(Arc::new(config))
 }
@@ -229,7 +228,7 @@ mod tests {
         let url = format!("https://127.0.0.1:{port}/");
         let endpoints = [json!({"name": "inside", "url": url})];
         let now = Timestamp::from_millis(0);
-        let found = of_endpoints(&endpoints, Reach::PublicOnly, now).await;
+        let found = of_endpoints(&endpoints, Reach::PublicOnly, RootCertStore::empty(), now).await;
         assert_eq!((found.len(), found[0].state), (1, State::Fail));
         assert!(
             found[0].found.contains("127.0.0.1 is"),

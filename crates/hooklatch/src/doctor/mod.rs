@@ -18,6 +18,7 @@ use hooklatch_store::{Clock, SystemClock};
 use crate::cli::{Action, Cli, ServeArgs};
 use crate::failure::Failure;
 use crate::serve;
+use crate::serve::authorities;
 use crate::serve::file::FileSettings;
 use crate::serve::place::Place;
 use crate::serve::settings::{Settings, SettingsError};
@@ -68,12 +69,18 @@ async fn look(arguments: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(configured::sources(&sources));
     findings.extend(configured::endpoints(&endpoints));
     if !arguments.offline {
-        let reach = match settings.is_some_and(|settings| settings.dev) {
-            true => Reach::LoopbackToo,
-            false => Reach::PublicOnly,
-        };
-        let now = SystemClock.now();
-        findings.extend(certificates::of_endpoints(&endpoints, reach, now).await);
+        let reach = settings.as_ref().map_or(Reach::PublicOnly, Settings::reach);
+        let file = settings.and_then(|settings| settings.endpoint_ca);
+        match authorities::trusted(file.as_deref()) {
+            Ok(trusted) => {
+                let now = SystemClock.now();
+                findings.extend(certificates::of_endpoints(&endpoints, reach, trusted, now).await);
+            }
+            Err(error) => {
+                let advice = "docs/endpoint-auth.md says what HOOKLATCH_ENDPOINT_CA names";
+                findings.push(Finding::fail("configuration", error.to_string(), advice));
+            }
+        }
     }
     Ok(findings)
 }

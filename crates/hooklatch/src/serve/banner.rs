@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use hooklatch_core::network::Network;
 use hooklatch_core::secret::Secret;
 
 use super::place::Place;
@@ -42,6 +43,10 @@ fn about(lines: &mut Vec<(&'static str, String)>, settings: &Settings, address: 
     }
     if settings.dev {
         lines.push(("dev", "endpoints on this machine are allowed".to_owned()));
+    }
+    if !settings.networks.is_empty() {
+        let networks: Vec<String> = settings.networks.iter().map(Network::to_string).collect();
+        lines.push(("allowed", format!("endpoints in {}", networks.join(", "))));
     }
 }
 

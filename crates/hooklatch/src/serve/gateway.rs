@@ -22,10 +22,12 @@ use hooklatch_store::{Store, SystemClock};
 use hooklatch_store_postgres::PostgresStore;
 use hooklatch_store_sqlite::SqliteStore;
 use hooklatch_transform::{Pool, PoolSettings};
+use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::authorities;
 use super::keyfile::{self, Stored};
 use super::otlp::{self, Spans, Traces};
 use super::place::Place;
@@ -61,13 +63,11 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts everything. The store comes first: a directory keeps a second process out.
     pub async fn start(settings: &Settings) -> Result<Self, Failure> {
+        let authorities =
+            authorities::trusted(settings.endpoint_ca.as_deref()).map_err(cannot_start)?;
         let store = open_store(settings).await?;
         let sealing_key = sealing_key(settings, store.as_ref()).await?;
-        let reach = if settings.dev {
-            Reach::LoopbackToo
-        } else {
-            Reach::PublicOnly
-        };
+        let reach = settings.reach();
         let directory = Directory::open(Arc::clone(&store), sealing_key, reach)
             .await
             .map_err(cannot_start)?;
@@ -86,7 +86,7 @@ impl Gateway {
             .await
             .map_err(cannot_start)?;
         let transformer = transformer()?;
-        let sender = sender(reach);
+        let sender = sender(reach, authorities);
         let engine = start_engine(&store, &directory, sender, &transformer, tracer.clone());
         let following = Arc::clone(&directory).follow(stop.child_token(), engine.waker());
         let following = tokio::spawn(following);
@@ -278,9 +278,10 @@ fn start_engine(
     )
 }
 
-fn sender(reach: Reach) -> Sender {
+fn sender(reach: Reach, roots: RootCertStore) -> Sender {
     Sender::with_system_resolver(SenderSettings {
         reach,
+        roots,
         ..SenderSettings::default()
     })
 }

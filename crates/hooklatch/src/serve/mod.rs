@@ -1,5 +1,6 @@
 //! `hooklatch serve`: wires the gateway together, runs it until a signal, and ends it in order.
 
+pub(crate) mod authorities;
 mod banner;
 pub(crate) mod file;
 mod gateway;
@@ -8,6 +9,7 @@ mod logs;
 pub(crate) mod otlp;
 pub(crate) mod place;
 pub(crate) mod rate;
+pub(crate) mod reach;
 pub(crate) mod secrets;
 pub(crate) mod settings;
 pub(crate) mod tls;

@@ -4,9 +4,11 @@
 //! come from the environment or the file only.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hooklatch_core::address::Reach;
+use hooklatch_core::network::{Network, NetworkError};
 use hooklatch_core::retention::RetentionSettings;
 use hooklatch_core::seal::SealingKey;
 use hooklatch_core::secret::Secret;
@@ -20,6 +22,7 @@ use super::file::{FileError, FileSettings, Places};
 use super::otlp::Traces;
 use super::place::{Place, PlaceError, Wish};
 use super::rate::rate;
+use super::reach::{networks, reach};
 use super::secrets::{self, SecretError};
 use super::tls::TlsFiles;
 use crate::cli::ServeArgs;
@@ -57,6 +60,8 @@ pub(crate) struct Settings {
     pub listen: SocketAddr,
     pub place: Place,
     pub dev: bool,
+    /// Networks that endpoints may be in, besides the public internet.
+    pub networks: Vec<Network>,
     pub public_url: Option<String>,
     pub log: String,
     pub log_format: LogFormat,
@@ -71,6 +76,8 @@ pub(crate) struct Settings {
     pub encryption_key: Option<SealingKey>,
     /// The certificate to show; none for plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Authorities that endpoints' certificates may come from besides the public ones.
+    pub endpoint_ca: Option<PathBuf>,
     /// Where traces go; none where none are recorded.
     pub traces: Option<Traces>,
 }
@@ -93,6 +100,8 @@ pub(crate) enum SettingsError {
         value: String,
         hint: &'static str,
     },
+    #[error("allow_network is {value:?}: {wrong}")]
+    Network { value: String, wrong: NetworkError },
     #[error("{name}: {hint}")]
     Secret { name: &'static str, hint: String },
     #[error(transparent)]
@@ -110,6 +119,7 @@ impl SettingsError {
     fn in_file(self, places: Option<&Places>, said: &[&str]) -> Self {
         let key = match &self {
             Self::Value { name, .. } => name,
+            Self::Network { .. } => &"allow_network",
             Self::Secret { name, .. } if name.contains(API_KEY_VARIABLE) => &"api_key",
             Self::Secret { .. } => &"encryption_key",
             Self::File(_)
@@ -186,6 +196,10 @@ impl Settings {
         if matches!(place, Place::Database(_)) && encryption_key.is_none() {
             return Err(SettingsError::NoEncryptionKey);
         }
+        let named = match arguments.reach.allow_network {
+            named if named.is_empty() => file.allow_network.unwrap_or_default(),
+            named => named,
+        };
         let listen = arguments.listen.or(file.listen);
         let history = arguments.history_days.or(file.history_days);
         let payload_days = arguments.payload_days.or(file.payload_days);
@@ -198,6 +212,7 @@ impl Settings {
         Ok(Self {
             listen: address(listen.as_deref().unwrap_or(LISTEN))?,
             dev: arguments.dev.or(file.dev).unwrap_or(false),
+            networks: networks(&named)?,
             public_url: arguments
                 .public_url
                 .or(file.public_url)
@@ -213,8 +228,16 @@ impl Settings {
             api_key: api_key.map(checked_api_key).transpose()?,
             encryption_key: encryption_key.map(sealing_key).transpose()?,
             tls,
+            endpoint_ca: arguments.authorities.endpoint_ca.or(file.endpoint_ca),
             traces,
         })
+    }
+}
+
+impl Settings {
+    /// How far requests may go.
+    pub fn reach(&self) -> Reach {
+        reach(self.dev, &self.networks)
     }
 }
 
@@ -225,6 +248,7 @@ fn said(arguments: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> Vec
     let said = [
         ("listen", arguments.listen.is_some()),
         ("public_url", arguments.public_url.is_some()),
+        ("allow_network", !arguments.reach.allow_network.is_empty()),
         ("drain_seconds", arguments.drain_seconds.is_some()),
         ("history_days", arguments.history_days.is_some()),
         ("payload_days", arguments.payload_days.is_some()),

@@ -20,6 +20,7 @@ mod database;
 mod deleted;
 mod documents;
 mod full_disk;
+mod house;
 mod kill;
 mod official;
 mod order;
