@@ -29,11 +29,7 @@ pub async fn measure(events: usize) {
     connection.execute_batch(&tables).expect("tables");
     let connection = Arc::new(Mutex::new(connection));
     let one = on_file(&connection, |connection| write(connection, INSERT, &key()));
-    let two = on_file(&connection, |connection| {
-        let key = key();
-        write(connection, INSERT, &key);
-        write(connection, UPDATE, &key);
-    });
+    let two = two(Arc::clone(&connection));
     let kit = kit(store);
     let leases = kit.clone();
     let leased = call(move || leased(leases.clone()));
@@ -53,21 +49,37 @@ pub async fn measure(events: usize) {
     compare_in_transaction("sqlite", events, own, keyed, ours).await;
 }
 
-/// Work on the one connection, off the runtime's threads: SQLite has one writer.
 fn on_file(
     connection: &Arc<Mutex<Connection>>,
     work: impl Fn(&mut Connection) + Clone + Send + Sync + 'static,
 ) -> Call {
     let connection = Arc::clone(connection);
+    call(move || off_the_runtime(Arc::clone(&connection), work.clone()))
+}
+
+/// The connection is given back between the two: a handler works there.
+fn two(connection: Arc<Mutex<Connection>>) -> Call {
     call(move || {
-        let (connection, work) = (Arc::clone(&connection), work.clone());
+        let (connection, key) = (Arc::clone(&connection), key());
         async move {
-            let task = tokio::task::spawn_blocking(move || {
-                work(&mut connection.lock().expect("no panic"));
-            });
-            task.await.expect("no panic");
+            for statement in [INSERT, UPDATE] {
+                let key = key.clone();
+                let work = move |connection: &mut Connection| write(connection, statement, &key);
+                off_the_runtime(Arc::clone(&connection), work).await;
+            }
         }
     })
+}
+
+/// Work on the one connection, off the runtime's threads: SQLite has one writer.
+async fn off_the_runtime(
+    connection: Arc<Mutex<Connection>>,
+    work: impl FnOnce(&mut Connection) + Send + 'static,
+) {
+    let task = tokio::task::spawn_blocking(move || {
+        work(&mut connection.lock().expect("no panic"));
+    });
+    task.await.expect("no panic");
 }
 
 fn write(connection: &Connection, statement: &str, key: &str) {
