@@ -227,15 +227,16 @@ pub fn refuse_name(name: &str, reach: Reach) -> Option<AddressRefusal> {
     } else {
         return None;
     };
-    let opened = match (kind, reach) {
-        (AddressKind::Loopback, Reach::LoopbackToo) => true,
-        (AddressKind::Loopback, Reach::Networks(networks)) => {
-            holds(networks, Ipv4Addr::LOCALHOST.into())
-                || holds(networks, Ipv6Addr::LOCALHOST.into())
+    let opened = match reach {
+        Reach::PublicOnly => false,
+        Reach::LoopbackToo => kind == AddressKind::Loopback,
+        // What a local name resolves to has to be in them.
+        Reach::Networks(networks) => {
+            kind == AddressKind::LocalName
+                || (kind == AddressKind::Loopback
+                    && (holds(networks, Ipv4Addr::LOCALHOST.into())
+                        || holds(networks, Ipv6Addr::LOCALHOST.into())))
         }
-        // What it resolves to has to be in them.
-        (AddressKind::LocalName, Reach::Networks(_)) => true,
-        _ => false,
     };
     (!opened).then_some(AddressRefusal { host: name, kind })
 }
