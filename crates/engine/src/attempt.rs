@@ -256,7 +256,7 @@ impl<'a> Work<'a> {
             id: self.tenure.attempt_id,
             outcome: verdict.outcome,
             started_at,
-            duration_ms: u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX),
+            duration_ms: whole_millis(sent.duration),
             timing: sent.timing,
             request_headers: sent.request_headers,
             answer: sent.answer,
@@ -346,6 +346,11 @@ impl<'a> Work<'a> {
     fn now(&self) -> Timestamp {
         self.tenure.started_at + millis(self.taken_at.elapsed())
     }
+}
+
+/// Rounded up: nothing that an attempt is made of took longer than all of it.
+fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 /// Without the store nobody knows what was sent before, so that nothing is sent.

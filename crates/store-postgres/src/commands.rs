@@ -162,7 +162,7 @@ pub(crate) async fn hasten(
 ) -> Result<(u64, Timestamp), Fault> {
     let sql = "UPDATE hooklatch.deliveries_live SET at = $2 WHERE id IN (\
                    SELECT id FROM hooklatch.deliveries_live \
-                   WHERE status <= 1 AND status = 0 AND lane = $1 AND at > $2 AND at < $4 \
+                   WHERE status = 0 AND lane = $1 AND at > $2 AND at < $4 \
                    ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED)";
     let now = now(of, clock).await?;
     let statement = of.prepare_cached(sql).await?;

@@ -78,7 +78,7 @@ async fn shift(
 ) -> Result<(u64, Timestamp), Fault> {
     let sql = "UPDATE hooklatch.deliveries_live SET lane = $3 WHERE id IN (\
                    SELECT id FROM hooklatch.deliveries_live \
-                   WHERE status <= 1 AND status = 0 AND lane = $1 AND connection = $2 \
+                   WHERE status = 0 AND lane = $1 AND connection = $2 \
                    ORDER BY at LIMIT $4 FOR UPDATE SKIP LOCKED)";
     let statement = of.prepare_cached(sql).await?;
     let limit = SHIFTED_PER_STEP as i64;

@@ -96,7 +96,7 @@ pub struct Attempt {
     pub response_truncated: bool,
     /// When it began.
     pub started_at: Timestamp,
-    /// How long it took.
+    /// How long it took, in whole milliseconds, rounded up.
     pub duration_ms: u64,
     /// How long its phases took.
     pub timing: Timing,

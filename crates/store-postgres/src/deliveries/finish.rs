@@ -1,10 +1,14 @@
 //! Attempts that have ended: the delivery is read under lock, moved by core, and the attempt is
 //! recorded either way.
+//!
+//! Nearly all have delivered, under the lease that they were made for. Such a delivery leaves the live
+//! ones in any case, so its row is taken out as it is read; what core then says of it is written as
+//! ever. All others are locked and read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hooklatch_core::delivery::Delivery;
-use hooklatch_core::delivery::lifecycle::Finish;
+use hooklatch_core::delivery::lifecycle::{Finish, Next};
 use hooklatch_core::delivery::order::turn_left;
 use hooklatch_core::ids::DeliveryId;
 use hooklatch_core::time::{Millis, Timestamp};
@@ -17,11 +21,19 @@ use super::{AttemptRow, Delivering, Plan, PreparedFinish, Statements, guarded};
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::node::Numbers;
-use crate::rows::delivery::{self, select_deliveries};
+use crate::rows::delivery::{self, delivery_columns, select_deliveries};
 use crate::worker::Link;
 
 pub(super) const LIVE: &str = select_deliveries!(
     "FROM hooklatch.deliveries_live d WHERE d.id = ANY($1) ORDER BY d.id FOR UPDATE"
+);
+
+/// Takes out what was delivered under the lease that it still has.
+pub(super) const TAKE: &str = concat!(
+    "DELETE FROM hooklatch.deliveries_live d \
+     USING unnest($1::bigint[], $2::bigint[]) ended(id, token) \
+     WHERE d.id = ended.id AND d.token = ended.token AND d.status = 1 RETURNING ",
+    delivery_columns!()
 );
 
 /// For how long the end of an overtaken attempt is recorded.
@@ -29,6 +41,48 @@ const FENCED_KEPT: Millis = Millis::from_seconds(12 * 3_600);
 
 /// The live deliveries that a batch has touched, as they stand after what it came to so far.
 pub(super) type Live = HashMap<DeliveryId, Delivery>;
+
+/// What the tasks of a batch end.
+#[derive(Default)]
+struct Ending {
+    /// Deliveries that were made, each with the token of its attempt.
+    delivered: Vec<(i64, i64)>,
+    /// All others.
+    others: Vec<i64>,
+}
+
+impl Ending {
+    fn of(tasks: &[Delivering]) -> Self {
+        let mut ending = Self::default();
+        for task in tasks {
+            let finish = match task {
+                Delivering::Finish(task) => &task.input.finish,
+                Delivering::Report(task) => &task.input.0.finish,
+                Delivering::Lease(_) => continue,
+            };
+            let id = finish.delivery_id.number();
+            match finish.next {
+                Next::Deliver => ending.delivered.push((id, finish.token.number())),
+                Next::Fail(_)
+                | Next::Retry { .. }
+                | Next::Hold(_)
+                | Next::Cancel(_)
+                | Next::Shift(_)
+                | Next::FailOver(_) => ending.others.push(id),
+            }
+        }
+        // In one order, as every batch locks them.
+        ending.delivered.sort_unstable();
+        ending
+    }
+
+    /// Those that were not where they were looked for: overtaken, or ended already.
+    fn missed(&self, taken: &HashSet<DeliveryId>) -> Vec<i64> {
+        let ids = self.delivered.iter().map(|(id, _)| *id);
+        ids.filter(|id| !taken.contains(&DeliveryId::from_number(*id)))
+            .collect()
+    }
+}
 
 /// Begins the transaction and reads what the tasks end. Answers the database's time.
 pub(super) async fn read(
@@ -38,14 +92,7 @@ pub(super) async fn read(
     plan: &mut Plan,
 ) -> Result<(Live, Timestamp), Fault> {
     let batch = link.next_batch();
-    let mut ids: Vec<i64> = Vec::new();
-    for task in tasks {
-        match task {
-            Delivering::Finish(task) => ids.push(task.input.finish.delivery_id.number()),
-            Delivering::Report(task) => ids.push(task.input.0.finish.delivery_id.number()),
-            Delivering::Lease(_) => {}
-        }
-    }
+    let ending = Ending::of(tasks);
     let lanes = reported(tasks);
     let health = async {
         if lanes.is_empty() {
@@ -53,18 +100,43 @@ pub(super) async fn read(
         }
         link.client.query(&link.statements.health, &[&lanes]).await
     };
-    let rows = async {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        link.client.query(&link.statements.live, &[&ids]).await
-    };
-    let (now, rows, health) = tokio::join!(biased; link.begin(batch, &memory.clock), rows, health);
+    let (now, taken, rows, health) = tokio::join!(
+        biased;
+        link.begin(batch, &memory.clock),
+        take(link, &ending.delivered),
+        lock(link, &ending.others),
+        health,
+    );
     let now = now?;
     plan.notes.read(&health?)?;
-    let live = delivery::decode_all(&rows?)?;
-    let live = live.into_iter().map(|delivery| (delivery.id, delivery));
-    Ok((live.collect(), now))
+    let taken = taken?;
+    plan.taken = taken.iter().map(|delivery| delivery.id).collect();
+    let mut live: Live = HashMap::with_capacity(tasks.len());
+    let missed = lock(link, &ending.missed(&plan.taken)).await?;
+    for delivery in taken.into_iter().chain(rows?).chain(missed) {
+        live.insert(delivery.id, delivery);
+    }
+    Ok((live, now))
+}
+
+async fn take(link: &Link<Statements>, ended: &[(i64, i64)]) -> Result<Vec<Delivery>, Fault> {
+    if ended.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<i64> = ended.iter().map(|(id, _)| *id).collect();
+    let tokens: Vec<i64> = ended.iter().map(|(_, token)| *token).collect();
+    let statement = &link.statements.take;
+    let taken = link.client.query(statement, &[&ids, &tokens]).await?;
+    delivery::decode_all(&taken)
+}
+
+async fn lock(link: &Link<Statements>, ids: &[i64]) -> Result<Vec<Delivery>, Fault> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = &link.statements.live;
+    let locked = link.client.query(statement, &[&ids]).await?;
+    delivery::decode_all(&locked)
 }
 
 /// Decides on every end, in order.
@@ -90,6 +162,13 @@ pub(super) fn decide_all(
                 }
                 Delivering::Lease(_) => {}
             }
+        }
+        for id in &plan.taken {
+            let status = live[id].state.status();
+            assert!(
+                status.is_final(),
+                "INV-4: {id} was taken out, and is {status:?}"
+            );
         }
         Ok(finished)
     })?

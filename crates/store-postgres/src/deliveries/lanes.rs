@@ -15,37 +15,70 @@ use crate::rows::parcel;
 /// Lanes in which nothing is due yet that are looked at for when something will be.
 const LOOKED_AHEAD: usize = 16;
 
-/// The lanes in which anything waits, with the time of the first: an index that is skipped through.
-pub(super) const LANES: &str = "WITH RECURSIVE lanes AS (\
-         (SELECT lane, at FROM hooklatch.deliveries_live WHERE status <= 1 \
-          ORDER BY lane, at LIMIT 1) \
-         UNION ALL \
-         SELECT next.lane, next.at FROM lanes CROSS JOIN LATERAL (\
-             SELECT lane, at FROM hooklatch.deliveries_live \
-             WHERE status <= 1 AND lane > lanes.lane ORDER BY lane, at LIMIT 1) next\
-     ) SELECT lane, at FROM lanes";
+/// The first of each lane in one of the indexes of what waits.
+macro_rules! first_of_lanes {
+    ($status:literal, $name:literal) => {
+        concat!(
+            "(SELECT lane, at FROM hooklatch.deliveries_live WHERE ",
+            $status,
+            " ORDER BY lane, at LIMIT 1) \
+             UNION ALL \
+             SELECT next.lane, next.at FROM ",
+            $name,
+            " CROSS JOIN LATERAL (\
+                 SELECT lane, at FROM hooklatch.deliveries_live WHERE ",
+            $status,
+            " AND lane > ",
+            $name,
+            ".lane ORDER BY lane, at LIMIT 1) next"
+        )
+    };
+}
+
+/// The lanes in which anything waits, with the time of the first: two indexes that are skipped
+/// through.
+pub(super) const LANES: &str = concat!(
+    "WITH RECURSIVE pending AS (",
+    first_of_lanes!("status = 0", "pending"),
+    "), leased AS (",
+    first_of_lanes!("status = 1", "leased"),
+    ") SELECT lane, MIN(at) FROM (\
+         SELECT lane, at FROM pending UNION ALL SELECT lane, at FROM leased) waiting GROUP BY lane"
+);
 
 /// Which of these lanes are ours to count for the length of this transaction.
 /// Live traffic and replays to one place share what it takes, and so a lock: the place's.
 pub(super) const TRY_LANES: &str = "SELECT lane FROM unnest($1::bigint[], $2::bigint[]) turn(lane, place) \
      WHERE pg_try_advisory_xact_lock(place & 9223372036854775807)";
 
+/// What is due: what waits, and what was leased by somebody who is gone. Each kind has an index of its
+/// own, so that to lease a row adds to one of them only.
 pub(super) const DUE: &str = select_deliveries!(
     "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) turn(lane, wanted, live_max) \
      CROSS JOIN LATERAL (\
-         SELECT * FROM hooklatch.deliveries_live \
-         WHERE status <= 1 AND lane = turn.lane AND at <= $4 AND NOT id = ANY($5) \
-         ORDER BY at, id \
-         LIMIT LEAST(turn.wanted, GREATEST(0, turn.live_max - (\
-             SELECT count(*) FROM hooklatch.deliveries_live \
-             WHERE status = 1 AND lane = turn.lane AND at > $4))) \
-         FOR UPDATE SKIP LOCKED) d"
+         SELECT LEAST(turn.wanted, GREATEST(0, turn.live_max - count(*))) AS many \
+         FROM hooklatch.deliveries_live \
+         WHERE status = 1 AND lane = turn.lane AND at > $4) room \
+     CROSS JOIN LATERAL (\
+         SELECT * FROM (\
+             SELECT * FROM (\
+                 SELECT * FROM hooklatch.deliveries_live \
+                 WHERE status = 0 AND lane = turn.lane AND at <= $4 AND NOT id = ANY($5) \
+                 ORDER BY at, id LIMIT room.many FOR UPDATE SKIP LOCKED) pending \
+             UNION ALL \
+             SELECT * FROM (\
+                 SELECT * FROM hooklatch.deliveries_live \
+                 WHERE status = 1 AND lane = turn.lane AND at <= $4 AND NOT id = ANY($5) \
+                 ORDER BY at LIMIT room.many FOR UPDATE SKIP LOCKED) lapsed\
+         ) either ORDER BY at, id LIMIT room.many) d"
 );
 
 /// When the first thing after a time is due, and how many leases live after it, lane by lane.
-pub(super) const NEXT: &str = "SELECT turn.lane, (\
+pub(super) const NEXT: &str = "SELECT turn.lane, LEAST((\
          SELECT at FROM hooklatch.deliveries_live \
-         WHERE status <= 1 AND lane = turn.lane AND at > turn.after ORDER BY at LIMIT 1), (\
+         WHERE status = 0 AND lane = turn.lane AND at > turn.after ORDER BY at LIMIT 1), (\
+         SELECT at FROM hooklatch.deliveries_live \
+         WHERE status = 1 AND lane = turn.lane AND at > turn.after ORDER BY at LIMIT 1)), (\
          SELECT count(*) FROM hooklatch.deliveries_live \
          WHERE status = 1 AND lane = turn.lane AND at > turn.after) \
      FROM unnest($1::bigint[], $2::bigint[]) turn(lane, after)";

@@ -10,12 +10,13 @@ mod lease;
 mod limits;
 mod write;
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hooklatch_core::delivery::attempt::Attempt;
 use hooklatch_core::delivery::order::OrderKey;
-use hooklatch_core::ids::MessageId;
+use hooklatch_core::ids::{DeliveryId, MessageId};
 use hooklatch_core::time::Timestamp;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::attempt;
@@ -82,6 +83,8 @@ pub(super) struct Plan {
     fenced: Vec<AttemptRow>,
     /// Deliveries that have ended.
     done: Vec<Columns>,
+    /// Those of them that are out of the live ones already.
+    taken: HashSet<DeliveryId>,
     /// Deliveries that go on.
     moved: Vec<Columns>,
     /// Deliveries that go on elsewhere.
@@ -127,6 +130,7 @@ pub(crate) struct Decided {
 
 /// The statements of a batch of deliveries.
 pub(crate) struct Statements {
+    take: Statement,
     live: Statement,
     lanes: Statement,
     try_lanes: Statement,
@@ -163,6 +167,7 @@ impl Job for Moving {
 
     async fn prepare(client: &Client) -> Result<Statements, Fault> {
         Ok(Statements {
+            take: client.prepare(finish::TAKE).await?,
             live: client.prepare(finish::LIVE).await?,
             lanes: client.prepare(lanes::LANES).await?,
             try_lanes: client.prepare(lanes::TRY_LANES).await?,

@@ -1,6 +1,7 @@
 //! The second half of a batch of deliveries: everything it came to, and the commit, in one trip.
 
 use futures_util::future::join_all;
+use hooklatch_core::ids::DeliveryId;
 use hooklatch_store::record::attempt::Columns as AttemptColumns;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
@@ -80,7 +81,8 @@ where
 /// comes to nothing.
 pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fault> {
     let statements = &link.statements;
-    let ended: Vec<i64> = plan.done.iter().map(|row| row.id).collect();
+    let live = |id: &i64| !plan.taken.contains(&DeliveryId::from_number(*id));
+    let ended: Vec<i64> = plan.done.iter().map(|row| row.id).filter(live).collect();
     let mut sent: Vec<(&Statement, Arrays<'_>)> = Vec::new();
     if !plan.attempts.is_empty() {
         sent.push((&statements.attempts, of_attempts(&plan.attempts, false)));
@@ -96,6 +98,8 @@ pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fa
     }
     if !ended.is_empty() {
         sent.push((&statements.ended, vec![Box::new(ended)]));
+    }
+    if !plan.done.is_empty() {
         sent.push((&statements.done, of_deliveries(&plan.done)));
     }
     if !plan.moved.is_empty() {

@@ -13,16 +13,21 @@ use super::{wide_at, wide_or_none_at};
 use crate::fault::Fault;
 
 /// The columns, in the order in which [`decode`] takes them.
+macro_rules! delivery_columns {
+    () => {
+        "d.id, d.message, d.project, d.endpoint, d.connection, d.lane, d.status, d.at, \
+         d.attempts, d.trigger, d.token, d.started, d.reason, d.free_attempts, d.since, \
+         d.created, d.suffix, d.order_key, \
+         CASE WHEN d.lane >= 4611686018427387904 OR d.lane < -4611686018427387904 \
+             THEN (SELECT r.replay FROM hooklatch.replayed r WHERE r.delivery = d.id) END "
+    };
+}
+pub(crate) use delivery_columns;
+
+/// Reads them.
 macro_rules! select_deliveries {
     ($rest:literal) => {
-        concat!(
-            "SELECT d.id, d.message, d.project, d.endpoint, d.connection, d.lane, d.status, d.at, \
-             d.attempts, d.trigger, d.token, d.started, d.reason, d.free_attempts, d.since, \
-             d.created, d.suffix, d.order_key, \
-             CASE WHEN d.lane >= 4611686018427387904 OR d.lane < -4611686018427387904 \
-                 THEN (SELECT r.replay FROM hooklatch.replayed r WHERE r.delivery = d.id) END ",
-            $rest
-        )
+        concat!("SELECT ", crate::rows::delivery::delivery_columns!(), $rest)
     };
 }
 pub(crate) use select_deliveries;

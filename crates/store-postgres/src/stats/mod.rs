@@ -177,8 +177,12 @@ pub(crate) async fn waiting(
     let sql = "SELECT counted.many, counted.oldest \
                FROM unnest($1::bigint[]) WITH ORDINALITY asked(lane, place) \
                CROSS JOIN LATERAL (SELECT COUNT(*), MIN(id) FROM (\
-                   SELECT id FROM hooklatch.deliveries_live \
-                   WHERE lane = asked.lane AND status <= 1 AND project = $2 LIMIT $3) waits\
+                   (SELECT id FROM hooklatch.deliveries_live \
+                    WHERE lane = asked.lane AND status = 0 AND project = $2 LIMIT $3) \
+                   UNION ALL \
+                   (SELECT id FROM hooklatch.deliveries_live \
+                    WHERE lane = asked.lane AND status = 1 AND project = $2 LIMIT $3) \
+                   LIMIT $3) waits\
                ) counted(many, oldest) ORDER BY asked.place";
     let lanes: Vec<i64> = endpoints
         .iter()
