@@ -11,6 +11,7 @@ use hooklatch_store::{
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
+use crate::columns::{Arrays, array};
 use crate::config;
 use crate::fault::Fault;
 use crate::memory::Memory;
@@ -18,7 +19,7 @@ use crate::pool::transact;
 use crate::rows::among::Param;
 use crate::rows::text_or_none_at;
 use crate::store::PostgresStore;
-use crate::text::from_column;
+use crate::text::{from_column, to_column};
 
 impl Audits for PostgresStore {
     fn save_audited(
@@ -61,6 +62,35 @@ impl Audits for PostgresStore {
     fn last_used(&self, keys: Vec<ApiKeyId>) -> Answer<'_, Vec<Option<Timestamp>>> {
         self.read(move |db| Box::pin(async move { last_used(db, &keys).await }))
     }
+}
+
+/// A line of a batch.
+pub(crate) struct Noted {
+    /// Its number.
+    pub id: i64,
+    /// Whose.
+    pub project: ProjectId,
+    /// What happened.
+    pub entry: AuditEntry,
+}
+
+/// Adds the lines of a batch.
+pub(crate) const NOTE: &str = "INSERT INTO hooklatch.audit \
+         (id, project, at, actor, action, subject, reason) \
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], \
+         $6::text[], $7::text[])";
+
+/// The columns of [`NOTE`].
+pub(crate) fn of_notes(noted: &[Noted]) -> Arrays<'_> {
+    vec![
+        array(noted, |it| it.id),
+        array(noted, |it| it.project.number()),
+        array(noted, |it| it.entry.at.as_millis()),
+        array(noted, |it| it.entry.actor.map(ApiKeyId::number)),
+        array(noted, |it| to_column(&it.entry.action)),
+        array(noted, |it| to_column(&it.entry.subject)),
+        array(noted, |it| it.entry.reason.as_deref().map(to_column)),
+    ]
 }
 
 async fn note(

@@ -1,11 +1,14 @@
 //! What can go wrong between us and the database, told apart by what it means for the others in a
 //! batch and for the one who asked.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hooklatch_store::StoreError;
 use hooklatch_store::record::Unreadable;
 use tokio_postgres::error::SqlState;
+
+use crate::memory::text_of;
 
 /// A failure. Cheap to clone, since a failed commit answers everyone in its batch.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,6 +41,11 @@ pub(crate) enum Fault {
     /// The store is being shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+/// Runs what asserts: a panic of ours ends this batch and nothing else.
+pub(crate) fn guarded<T>(decide: impl FnOnce() -> T) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(decide)).map_err(|panic| Fault::Panicked(text_of(&*panic)))
 }
 
 /// The driver's own text hides what the server said.

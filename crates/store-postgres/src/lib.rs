@@ -40,6 +40,7 @@ mod requests;
 mod retention;
 mod rows;
 mod scan;
+mod sent;
 mod shadows;
 mod snapshot;
 mod stats;

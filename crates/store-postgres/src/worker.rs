@@ -137,10 +137,6 @@ const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqsca
 /// a plan that knows the numbers leaves out, and does not lock, those that they are not in.
 pub(crate) const BY_VALUE: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 
-/// Commits. The server must not end its wait for a standby for lack of time: it would report as done
-/// what only the primary has.
-pub(crate) const COMMIT: &str = "SET LOCAL statement_timeout = 0; COMMIT";
-
 /// A worker.
 pub(crate) struct Worker<J: Job> {
     /// What it does.

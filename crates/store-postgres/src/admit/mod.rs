@@ -10,7 +10,6 @@ mod plan;
 mod read;
 mod write;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hooklatch_core::admission::{Admission, Arrival, Decision, Refused, decide};
@@ -21,7 +20,7 @@ use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::envelope;
 use tokio_postgres::Client;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, guarded};
 use crate::key::{Key, place};
 use crate::memory::Memory;
 use crate::order;
@@ -192,7 +191,7 @@ fn decide_all(
     mint: &mut Mint,
     now: Timestamp,
 ) -> Result<Decided, Fault> {
-    let deciding = AssertUnwindSafe(|| {
+    guarded(|| {
         let first = mint.next(now);
         let mut batch = Batch {
             known,
@@ -207,8 +206,7 @@ fn decide_all(
             answers,
             numbers: (first, end),
         }
-    });
-    catch_unwind(deciding).map_err(|panic| Fault::Panicked(crate::memory::text_of(&*panic)))
+    })
 }
 
 struct Batch<'a> {

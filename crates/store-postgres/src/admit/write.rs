@@ -1,6 +1,5 @@
 //! The second half of a batch: everything it came to, and the commit, in one trip.
 
-use futures_util::future::join_all;
 use hooklatch_core::ids::SourceId;
 use hooklatch_store::record::{Code, claim, message, request};
 use tokio_postgres::types::ToSql;
@@ -9,11 +8,12 @@ use tokio_postgres::{Client, Statement};
 use super::known::How;
 use super::plan::{ClaimRow, Plan};
 use super::read;
-use crate::columns::{Arrays, array, of_deliveries, params};
+use crate::columns::{Arrays, array, of_deliveries};
 use crate::fault::Fault;
+use crate::sent::{Sent, commit};
 use crate::shadows;
 use crate::text::to_column;
-use crate::worker::{COMMIT, Link};
+use crate::worker::Link;
 
 /// How many refused requests are kept.
 const REFUSED_KEPT: i64 = hooklatch_store::REFUSED_KEPT_MAX as i64;
@@ -133,36 +133,9 @@ const REFUSED_FORGOTTEN: &str = "DELETE FROM hooklatch.refused WHERE id <= \
 /// The lock of whoever adds refused requests: "hooklatch refuses".
 const REFUSED_LOCK: i64 = 0x686b_6c74_7265_6675;
 
-/// One statement to be sent.
-struct Sent<'a> {
-    statement: &'a Statement,
-    arrays: Arrays<'a>,
-    /// How many rows it must change; none where that is not known.
-    rows: Option<usize>,
-}
-
-/// Writes and commits. What is sent after a statement that fails fails as well, so that the commit
-/// comes to nothing.
+/// Writes and commits.
 pub(super) async fn write(link: &Link<read::Statements>, plan: &Plan) -> Result<(), Fault> {
-    let sent = statements(&link.statements.write, plan);
-    let params: Vec<Vec<&(dyn ToSql + Sync)>> =
-        sent.iter().map(|sent| params(&sent.arrays)).collect();
-    let executing = sent.iter().zip(&params);
-    let executing = executing.map(|(sent, params)| link.client.execute(sent.statement, params));
-    // Polled in order, hence sent in order.
-    let executing = join_all(executing);
-    let (executed, committed) = tokio::join!(
-        biased;
-        executing,
-        link.client.batch_execute(COMMIT),
-    );
-    for (sent, rows) in sent.iter().zip(executed) {
-        let rows = rows?;
-        if sent.rows.is_some_and(|expected| rows != expected as u64) {
-            tracing::error!(rows, "what was read under lock had changed: a bug");
-        }
-    }
-    Ok(committed?)
+    commit(&link.client, &statements(&link.statements.write, plan)).await
 }
 
 fn statements<'a>(of: &'a Statements, plan: &'a Plan) -> Vec<Sent<'a>> {

@@ -17,8 +17,8 @@ use hooklatch_store::record::delivery::Columns;
 use hooklatch_store::{Finished, LaneReporting, Reported};
 
 use super::limits::reported;
-use super::{AttemptRow, Delivering, Plan, PreparedFinish, Statements, guarded};
-use crate::fault::Fault;
+use super::{AttemptRow, Delivering, Plan, PreparedFinish, Statements};
+use crate::fault::{Fault, guarded};
 use crate::memory::Memory;
 use crate::node::Numbers;
 use crate::rows::delivery::{self, delivery_columns, select_deliveries};

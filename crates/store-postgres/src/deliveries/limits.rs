@@ -8,15 +8,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use hooklatch_core::delivery::Lane;
 use hooklatch_core::delivery::control::{Bucket, Grant, LaneControl, LaneHealth, Passage};
-use hooklatch_core::ids::ProjectId;
 use hooklatch_core::time::Timestamp;
-use hooklatch_store::{AuditEntry, LaneReporting, decode_health, encode_health};
+use hooklatch_store::{LaneReporting, decode_health, encode_health};
 use tokio_postgres::{Client, Row, Statement};
 
 use super::{Delivering, Plan};
+use crate::audits::{Noted, of_notes};
 use crate::columns::{Arrays, array};
 use crate::fault::Fault;
-use crate::text::to_column;
 
 /// The health of lanes, under lock and always in the same order.
 pub(super) const HEALTH: &str =
@@ -35,12 +34,6 @@ pub(super) const PUT_BUCKETS: &str = "INSERT INTO hooklatch.lane_buckets (lane, 
 pub(super) const PUT_HEALTH: &str = "INSERT INTO hooklatch.lane_health (lane, health) \
      SELECT * FROM unnest($1::bigint[], $2::text[]) \
      ON CONFLICT (lane) DO UPDATE SET health = excluded.health";
-
-pub(super) const AUDIT: &str = "INSERT INTO hooklatch.audit \
-         (id, project, at, actor, action, subject, reason) \
-     SELECT id, project, at, NULL, action, subject, reason \
-     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[]) \
-         new(id, project, at, action, subject, reason)";
 
 pub(super) const PLACE: &str = "UPDATE hooklatch.deliveries_live live \
      SET endpoint = placed.endpoint, lane = placed.lane \
@@ -66,12 +59,6 @@ pub(super) struct LaneNotes {
     changed: BTreeMap<Lane, String>,
     buckets: BTreeMap<Lane, Bucket>,
     audit: Vec<Noted>,
-}
-
-struct Noted {
-    id: i64,
-    project: ProjectId,
-    entry: AuditEntry,
 }
 
 impl LaneNotes {
@@ -167,19 +154,9 @@ impl LaneNotes {
         (!lanes.is_empty()).then(|| vec![Box::new(lanes) as _, Box::new(texts) as _])
     }
 
-    /// The columns of [`AUDIT`].
+    /// What is to be audited.
     pub(super) fn audit(&self) -> Option<Arrays<'_>> {
-        let noted = &self.audit;
-        (!noted.is_empty()).then(|| {
-            vec![
-                array(noted, |it| it.id),
-                array(noted, |it| it.project.number()),
-                array(noted, |it| it.entry.at.as_millis()),
-                array(noted, |it| it.entry.action.as_str()),
-                array(noted, |it| to_column(&it.entry.subject)),
-                array(noted, |it| it.entry.reason.as_deref().map(to_column)),
-            ]
-        })
+        (!self.audit.is_empty()).then(|| of_notes(&self.audit))
     }
 }
 

@@ -11,7 +11,6 @@ mod limits;
 mod write;
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hooklatch_core::delivery::attempt::Attempt;
@@ -24,6 +23,7 @@ use hooklatch_store::record::delivery::Columns;
 use hooklatch_store::{FinishAttempt, Finished, LaneReporting, LeaseRequest, Leases, Reported};
 use tokio_postgres::{Client, Statement};
 
+use crate::audits::NOTE;
 use crate::columns::{INSERT_DONE, UPDATE_LIVE};
 use crate::fault::Fault;
 use crate::memory::Memory;
@@ -184,7 +184,7 @@ impl Job for Moving {
             limits: client.prepare(limits::LIMITS).await?,
             put_buckets: client.prepare(limits::PUT_BUCKETS).await?,
             put_health: client.prepare(limits::PUT_HEALTH).await?,
-            audit: client.prepare(limits::AUDIT).await?,
+            audit: client.prepare(NOTE).await?,
             late: client.prepare(LATE).await?,
             late_replaced: client.prepare(LATE_REPLACED).await?,
         })
@@ -271,10 +271,4 @@ impl Job for Moving {
             }
         }
     }
-}
-
-/// Runs what asserts: a panic of ours ends this batch and nothing else.
-fn guarded<T>(decide: impl FnOnce() -> T) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(decide))
-        .map_err(|panic| Fault::Panicked(crate::memory::text_of(&*panic)))
 }

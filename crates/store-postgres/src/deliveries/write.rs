@@ -1,17 +1,16 @@
 //! The second half of a batch of deliveries: everything it came to, and the commit, in one trip.
 
-use futures_util::future::join_all;
 use hooklatch_core::ids::DeliveryId;
 use hooklatch_store::record::attempt::Columns as AttemptColumns;
-use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
 use super::limits::of_places;
 use super::{AttemptRow, Plan, Statements};
-use crate::columns::{Arrays, of_deliveries, of_moves, params};
+use crate::columns::{Arrays, of_deliveries, of_moves};
 use crate::fault::Fault;
+use crate::sent::{Sent, commit};
 use crate::stats::of_late;
-use crate::worker::{COMMIT, Link};
+use crate::worker::Link;
 
 /// Puts attempts on record.
 macro_rules! insert_attempts {
@@ -77,33 +76,33 @@ where
     Box::new(rows.iter().map(field).collect::<Vec<V>>())
 }
 
-/// Writes and commits. What is sent after a statement that fails fails as well, so that the commit
-/// comes to nothing.
+/// Writes and commits.
 pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fault> {
     let statements = &link.statements;
     let live = |id: &i64| !plan.taken.contains(&DeliveryId::from_number(*id));
     let ended: Vec<i64> = plan.done.iter().map(|row| row.id).filter(live).collect();
-    let mut sent: Vec<(&Statement, Arrays<'_>)> = Vec::new();
+    let mut sent: Vec<Sent<'_>> = Vec::new();
+    let mut send = |statement, arrays| sent.push(Sent::new(statement, arrays));
     if !plan.attempts.is_empty() {
-        sent.push((&statements.attempts, of_attempts(&plan.attempts, false)));
+        send(&statements.attempts, of_attempts(&plan.attempts, false));
     }
     if let Some(late) = of_late(plan.attempts.iter().map(|row| &row.attempt), plan.now) {
-        sent.push((&statements.late, late));
+        send(&statements.late, late);
     }
     if let Some(late) = of_late(plan.fenced.iter().map(|row| &row.attempt), plan.now) {
-        sent.push((&statements.late_replaced, late));
+        send(&statements.late_replaced, late);
     }
     if !plan.fenced.is_empty() {
-        sent.push((&statements.fenced, of_attempts(&plan.fenced, true)));
+        send(&statements.fenced, of_attempts(&plan.fenced, true));
     }
     if !ended.is_empty() {
-        sent.push((&statements.ended, vec![Box::new(ended)]));
+        send(&statements.ended, vec![Box::new(ended)]);
     }
     if !plan.done.is_empty() {
-        sent.push((&statements.done, of_deliveries(&plan.done)));
+        send(&statements.done, of_deliveries(&plan.done));
     }
     if !plan.moved.is_empty() {
-        sent.push((&statements.moved, of_moves(&plan.moved)));
+        send(&statements.moved, of_moves(&plan.moved));
     }
     let notes = &plan.notes;
     let rare = [
@@ -112,24 +111,10 @@ pub(super) async fn write(link: &Link<Statements>, plan: &Plan) -> Result<(), Fa
         (&statements.put_health, notes.changed()),
         (&statements.audit, notes.audit()),
     ];
-    let rare = rare.into_iter();
-    sent.extend(rare.filter_map(|(statement, arrays)| Some((statement, arrays?))));
-    let params: Vec<Vec<&(dyn ToSql + Sync)>> =
-        sent.iter().map(|(_, arrays)| params(arrays)).collect();
-    if sent.is_empty() {
-        // Nothing happened: nothing needs a sync.
-        return Ok(link.client.batch_execute("ROLLBACK").await?);
+    for (statement, arrays) in rare {
+        if let Some(arrays) = arrays {
+            send(statement, arrays);
+        }
     }
-    let executing = sent.iter().zip(&params);
-    let executing =
-        executing.map(|((statement, _), params)| link.client.execute(*statement, params));
-    let (executed, committed) = tokio::join!(
-        biased;
-        join_all(executing),
-        link.client.batch_execute(COMMIT),
-    );
-    for rows in executed {
-        rows?;
-    }
-    Ok(committed?)
+    commit(&link.client, &sent).await
 }
