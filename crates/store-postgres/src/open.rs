@@ -17,6 +17,7 @@ use crate::memory::Memory;
 use crate::migrate::{self as steps, Migrated};
 use crate::node::{Node, Numbers, Wakes};
 use crate::queue::{Bounds, Queue};
+use crate::receiving::Calling;
 use crate::store::PostgresStore;
 use crate::url::DatabaseUrl;
 use crate::worker::{Job, Worker};
@@ -187,6 +188,7 @@ pub(crate) async fn open(
         pool: pool::pool(&connector, options.connections),
         arriving: Arc::new(Queue::new(bounds)),
         delivering: Arc::new(Queue::new(bounds)),
+        calling: Arc::new(Queue::new(bounds)),
         change: wakes.1,
         runtime: tokio::runtime::Handle::current(),
         memory,
@@ -255,6 +257,10 @@ fn start(store: &PostgresStore, connector: &Connector, options: &Options, name: 
         memory: Arc::clone(&store.memory),
     };
     spawn(store, connector, job, &store.delivering);
+    let job = Calling {
+        memory: Arc::clone(&store.memory),
+    };
+    spawn(store, connector, job, &store.calling);
     tokio::spawn(
         Maintenance {
             connector: connector.clone(),

@@ -298,8 +298,10 @@ impl Store for PostgresStore {
         Box::pin(async move {
             self.arriving.drain();
             self.delivering.drain();
+            self.calling.drain();
             self.arriving.drained().await;
             self.delivering.drained().await;
+            self.calling.drained().await;
             self.stop.cancel();
             self.pool.close();
             Ok(())

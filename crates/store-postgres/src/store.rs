@@ -10,6 +10,7 @@ use hooklatch_core::admission::{Admission, Arrival, Refused};
 use hooklatch_core::delivery::Lane;
 use hooklatch_core::delivery::lifecycle::Command;
 use hooklatch_core::ids::{DeliveryId, ProjectId, RequestId};
+use hooklatch_core::receiving::call::Answer as Called;
 use hooklatch_core::transform::Transformed;
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::{
@@ -28,6 +29,7 @@ use crate::node::Wakes;
 use crate::open::{self, OpenError, Options};
 use crate::pool::transact;
 use crate::queue::{Queue, Task};
+use crate::receiving::Asked;
 use crate::rows::transformed;
 use crate::snapshot;
 use crate::url::DatabaseUrl;
@@ -40,6 +42,7 @@ pub struct PostgresStore {
     pub(crate) pool: Pool,
     pub(crate) arriving: Arc<Queue<Arriving>>,
     pub(crate) delivering: Arc<Queue<Delivering>>,
+    pub(crate) calling: Arc<Queue<Task<Asked, Called>>>,
     /// Whom to call when another node may have changed the configuration.
     pub(crate) change: Wakes,
     /// What everything runs on, whoever asks.
@@ -72,6 +75,9 @@ impl PostgresStore {
                 Delivering::Report(task) => task.answer(Err(Fault::Closed)),
                 Delivering::Lease(task) => task.answer(Err(Fault::Closed)),
             }
+        }
+        for task in self.calling.abandon() {
+            task.answer(Err(Fault::Closed));
         }
     }
 
@@ -123,7 +129,7 @@ impl PostgresStore {
 }
 
 /// Hands something to the workers of a queue, and waits for its commit.
-fn wait<'a, T, I, O>(
+pub(crate) fn wait<'a, T, I, O>(
     queue: &'a Queue<T>,
     input: I,
     bytes: usize,

@@ -6,13 +6,20 @@ mod server;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use hooklatch_core::admission::Decision;
 use hooklatch_core::delivery::Reason;
 use hooklatch_core::delivery::lifecycle::{Command, Next};
 use hooklatch_core::ids::ProjectId;
+use hooklatch_core::receiving::call::{Call, ClaimId, Outcome};
+use hooklatch_core::receiving::claim::{Claim, Claimed, Intent, Metadata};
+use hooklatch_core::receiving::key::Fingerprint;
+use hooklatch_core::receiving::token::Token;
 use hooklatch_store::suite::{Fixture, World};
-use hooklatch_store::{Commanded, ConfigKind, ConfigRecord, Expected, Saved, StoreError};
+use hooklatch_store::{
+    AuditEntry, Commanded, ConfigKind, ConfigRecord, Expected, Saved, StoreError,
+};
 use server::InADatabase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -156,6 +163,71 @@ fn c8_an_arrival_whose_commit_was_cut_off_is_answered_as_it_ended() {
         !matches!(again[0].decision, Decision::Accept(_)),
         "what was committed is known"
     );
+    assert_eq!(armed.load(Ordering::SeqCst), 0);
+}
+
+fn claim(world: &World<InADatabase>, token: u8) -> Result<Claimed, StoreError> {
+    let id = ClaimId::of("shop", "evt_1").expect("it is short");
+    let wish = Claim {
+        key: id.0,
+        fingerprint: Fingerprint::of(b"{}"),
+        token: Token::from_bytes([token; 16]),
+        lease: Duration::from_secs(10),
+        attempts_max: 3,
+        retention: Duration::from_secs(60),
+        intent: Intent::Delivery,
+        metadata: Metadata::default(),
+    };
+    let call = Call::Claim {
+        scope: "shop".to_owned(),
+        key: "evt_1".to_owned(),
+        wish,
+    };
+    let store = world.store();
+    let audit = AuditEntry {
+        at: store.now(),
+        actor: None,
+        action: "claim.replay".to_owned(),
+        subject: id.to_string(),
+        reason: None,
+    };
+    let called = store.call_claim(ProjectId::from_number(1), id.0, call, audit);
+    match world.fixture.wait(called)?.outcome {
+        Outcome::Claimed(claimed) => Ok(claimed),
+        other => panic!("a claim is answered as one: {other:?}"),
+    }
+}
+
+#[test]
+fn l2_a_claim_whose_commit_was_cut_off_is_answered_as_it_ended() {
+    let (world, armed) = world();
+
+    armed.store(Cut::Before as u8, Ordering::SeqCst);
+    let cut_off = claim(&world, 1);
+    assert!(
+        matches!(cut_off, Err(StoreError::Unavailable(_))),
+        "{cut_off:?}"
+    );
+
+    armed.store(Cut::After as u8, Ordering::SeqCst);
+    let claimed = loop {
+        // Who asks right after a cut is told at once that the database was away.
+        match claim(&world, 2) {
+            Ok(claimed) => break claimed,
+            Err(error) => assert_ne!(armed.load(Ordering::SeqCst), 0, "{error:?}"),
+        }
+    };
+    let Claimed::Run(grant) = claimed else {
+        panic!("the first try was undone whole: {claimed:?}")
+    };
+    assert_eq!(grant.attempt, 1);
+
+    let again = loop {
+        if let Ok(again) = claim(&world, 3) {
+            break again;
+        }
+    };
+    assert!(matches!(again, Claimed::Busy { .. }), "{again:?}");
     assert_eq!(armed.load(Ordering::SeqCst), 0);
 }
 

@@ -45,18 +45,6 @@ pub(crate) struct Called {
     pub audit: AuditEntry,
 }
 
-impl Called {
-    /// About how many bytes it waits with.
-    pub fn bytes(&self) -> usize {
-        match &self.call {
-            Call::Claim { scope, key, .. } => scope.len() + key.len(),
-            Call::Complete { result, .. } => result.as_ref().map_or(0, Vec::len),
-            Call::Release { error, .. } | Call::Fail { error, .. } => error.len(),
-            Call::Renew { .. } => 0,
-        }
-    }
-}
-
 /// Does what a call asks.
 pub(crate) fn call(batch: &mut Batch<'_>, called: &Called) -> Result<Answer, Fault> {
     let prior = load(batch.db, called.project, called.key)?;

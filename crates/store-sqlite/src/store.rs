@@ -303,7 +303,7 @@ impl Claims for SqliteStore {
             call,
             audit,
         };
-        let bytes = called.bytes();
+        let bytes = called.call.bytes();
         Box::pin(self.write(called, bytes, receiving::call))
     }
 

@@ -124,6 +124,18 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// About how many bytes it keeps in memory while it waits.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Claim { scope, key, .. } => scope.len() + key.len(),
+            Self::Complete { result, .. } => result.as_ref().map_or(0, Vec::len),
+            Self::Release { error, .. } | Self::Fail { error, .. } => error.len(),
+            Self::Renew { .. } => 0,
+        }
+    }
+}
+
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
