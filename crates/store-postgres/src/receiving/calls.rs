@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::Place;
 use super::plan::{Batch, Plan};
-use super::rows::{self, of_entries, of_places};
+use super::rows::{self, of_entries, of_place, of_places};
 use crate::audits::{NOTE, Noted, of_notes};
 use crate::columns::params;
 use crate::fault::{Fault, guarded};
@@ -48,8 +48,8 @@ pub(crate) struct Statements {
     rows: Statement,
     moment: Statement,
     forget_steps: Statement,
-    insert: Statement,
-    update: Statement,
+    new: Statement,
+    changed: Statement,
     audit: Statement,
 }
 
@@ -115,8 +115,8 @@ impl Job for Calling {
             rows: client.prepare(rows::LOCKED).await?,
             moment: client.prepare(MOMENT).await?,
             forget_steps: client.prepare(rows::FORGET_STEPS).await?,
-            insert: client.prepare(rows::INSERT).await?,
-            update: client.prepare(rows::UPDATE).await?,
+            new: client.prepare(rows::NEW).await?,
+            changed: client.prepare(rows::CHANGED).await?,
             audit: client.prepare(NOTE).await?,
         })
     }
@@ -207,11 +207,10 @@ async fn lock(
 /// Writes and commits.
 async fn write(link: &Link<Statements>, decided: &Decided) -> Result<(), Fault> {
     let (plan, of) = (&decided.plan, &link.statements);
-    let mut sent = Vec::new();
-    if !plan.forgotten.is_empty() {
-        sent.push(Sent::new(&of.forget_steps, of_places(&plan.forgotten)));
-    }
-    for (statement, rows) in [(&of.insert, &plan.new), (&of.update, &plan.changed)] {
+    let mut sent: Vec<Sent<'_>> = Vec::new();
+    let forget = |place| Sent::new(&of.forget_steps, of_place(place));
+    sent.extend(plan.forgotten.iter().map(forget));
+    for (statement, rows) in [(&of.new, &plan.new), (&of.changed, &plan.changed)] {
         if !rows.is_empty() {
             sent.push(Sent {
                 statement,

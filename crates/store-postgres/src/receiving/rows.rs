@@ -16,67 +16,63 @@ use crate::text::{from_column, to_column};
 
 /// The columns, in the order in which [`decode`] takes them.
 macro_rules! select_entries {
-    ($rest:literal) => {
+    ($before:literal, $from:literal) => {
         concat!(
+            $before,
             "SELECT c.scope, c.key, c.lease, c.retention, c.state, c.until, c.token, c.fence, \
              c.epoch, c.generation, c.origin, c.fingerprint, c.attempt, c.error, c.provider, \
              c.event_type, c.received, c.result, c.project, c.hash \
-             FROM hooklatch.receiver_claims c ",
+             FROM hooklatch.receiver_claims c WHERE ",
+            $from
+        )
+    };
+}
+
+const ONE: &str = select_entries!("", "c.project = $1 AND c.hash = $2 ");
+
+/// The entries of a batch, locked in the order in which the batch names them. Each is looked up by
+/// itself, so that no plan that was made while the table was small reads all of it.
+pub(super) const LOCKED: &str = select_entries!(
+    "SELECT locked.* FROM unnest($1::bigint[], $2::bytea[]) wanted(project, hash) \
+     CROSS JOIN LATERAL (",
+    "c.project = wanted.project AND c.hash = wanted.hash FOR UPDATE) locked"
+);
+
+/// Puts rows into the table.
+macro_rules! insert_entries {
+    ($rest:literal) => {
+        concat!(
+            "INSERT INTO hooklatch.receiver_claims (project, hash, scope, key, lease, retention, \
+                 state, until, token, fence, epoch, generation, origin, fingerprint, attempt, \
+                 error, provider, event_type, received, result) \
+             SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], \
+                 $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[], \
+                 $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], \
+                 $15::bigint[], $16::text[], $17::text[], $18::text[], $19::bigint[], \
+                 $20::bytea[])",
             $rest
         )
     };
 }
 
-const ONE: &str = select_entries!("WHERE c.project = $1 AND c.hash = $2 ");
-
-/// The entries of a batch, under lock. They are locked in the order of their places, whoever asks.
-pub(super) const LOCKED: &str = select_entries!(
-    "JOIN unnest($1::bigint[], $2::bytea[]) wanted(project, hash) \
-         ON c.project = wanted.project AND c.hash = wanted.hash \
-     ORDER BY c.project, c.hash FOR UPDATE OF c"
-);
-
-/// The parameters of [`INSERT`] and [`UPDATE`] as a table.
-macro_rules! new_rows {
-    ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            " FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::bigint[], \
-                 $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[], \
-                 $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], $15::bigint[], \
-                 $16::text[], $17::text[], $18::text[], $19::bigint[], $20::bytea[]) \
-                 new(project, hash, scope, key, lease, retention, state, until, token, fence, \
-                     epoch, generation, origin, fingerprint, attempt, error, provider, \
-                     event_type, received, result)",
-            $after
-        )
-    };
-}
-
 /// Events that nobody knew. A second row is refused, and the batch is done again.
-pub(super) const INSERT: &str = new_rows!(
-    "INSERT INTO hooklatch.receiver_claims (project, hash, scope, key, lease, retention, state, \
-         until, token, fence, epoch, generation, origin, fingerprint, attempt, error, provider, \
-         event_type, received, result) \
-     SELECT new.*",
-    ""
+pub(super) const NEW: &str = insert_entries!("");
+
+/// Events whose rows were read under lock, and so are there: to be met by their key needs no plan.
+pub(super) const CHANGED: &str = insert_entries!(
+    " ON CONFLICT (project, hash) DO UPDATE SET scope = excluded.scope, key = excluded.key, \
+         lease = excluded.lease, retention = excluded.retention, state = excluded.state, \
+         until = excluded.until, token = excluded.token, fence = excluded.fence, \
+         epoch = excluded.epoch, generation = excluded.generation, origin = excluded.origin, \
+         fingerprint = excluded.fingerprint, attempt = excluded.attempt, \
+         error = excluded.error, provider = excluded.provider, \
+         event_type = excluded.event_type, received = excluded.received, \
+         result = excluded.result"
 );
 
-/// Events whose rows were read under lock.
-pub(super) const UPDATE: &str = new_rows!(
-    "UPDATE hooklatch.receiver_claims c SET scope = new.scope, key = new.key, \
-         lease = new.lease, retention = new.retention, state = new.state, until = new.until, \
-         token = new.token, fence = new.fence, epoch = new.epoch, \
-         generation = new.generation, origin = new.origin, fingerprint = new.fingerprint, \
-         attempt = new.attempt, error = new.error, provider = new.provider, \
-         event_type = new.event_type, received = new.received, result = new.result",
-    " WHERE c.project = new.project AND c.hash = new.hash"
-);
-
-/// The steps of records that are no more.
-pub(super) const FORGET_STEPS: &str = "DELETE FROM hooklatch.receiver_steps s \
-     USING unnest($1::bigint[], $2::bytea[]) old(project, hash) \
-     WHERE s.project = old.project AND s.hash = old.hash";
+/// The steps of a record that is no more.
+pub(super) const FORGET_STEPS: &str =
+    "DELETE FROM hooklatch.receiver_steps WHERE project = $1 AND hash = $2";
 
 /// A row to be written.
 pub(super) struct Written {
@@ -94,7 +90,15 @@ impl Written {
     }
 }
 
-/// The parameters of [`LOCKED`] and [`FORGET_STEPS`].
+/// The parameters of [`FORGET_STEPS`].
+pub(super) fn of_place((project, key): &Place) -> Arrays<'_> {
+    vec![
+        Box::new(project.number()),
+        Box::new(key.as_bytes().as_slice()),
+    ]
+}
+
+/// The parameters of [`LOCKED`].
 pub(super) fn of_places(places: &[Place]) -> Arrays<'_> {
     vec![
         array(places, |(project, _)| project.number()),
@@ -102,7 +106,7 @@ pub(super) fn of_places(places: &[Place]) -> Arrays<'_> {
     ]
 }
 
-/// The parameters of [`INSERT`] and [`UPDATE`].
+/// The parameters of [`NEW`] and [`CHANGED`].
 pub(super) fn of_entries(rows: &[Written]) -> Arrays<'_> {
     vec![
         array(rows, |row| row.place.0.number()),
