@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::{Client, Written};
+use super::client::{Client, Version, Written};
 use super::codec::{self, ResultPlace};
+use super::known::Known;
 use crate::claim::{Claim, Claimed, Completion, Held, Hold, Saved, Sighting};
 use crate::key::ScopeKey;
 use crate::machine::{self, Change, Moment, holds};
@@ -26,6 +27,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 pub struct MemcachedStore {
     client: Arc<Client>,
+    known: Arc<Known>,
 }
 
 impl MemcachedStore {
@@ -33,10 +35,11 @@ impl MemcachedStore {
     pub fn new(address: SocketAddr) -> Self {
         Self {
             client: Arc::new(Client::new(address)),
+            known: Arc::default(),
         }
     }
 
-    async fn load(&self, key: &ScopeKey) -> Result<Option<(Record, u64)>, Error> {
+    async fn load(&self, key: &ScopeKey) -> Result<Option<(Record, Version)>, Error> {
         let Some(item) = self.client.gets(&claim_name(key)).await? else {
             return Ok(None);
         };
@@ -47,14 +50,14 @@ impl MemcachedStore {
                 *result = kept.map(|item| item.value);
             }
         }
-        Ok(Some((record, item.unique)))
+        Ok(Some((record, item.version)))
     }
 
     async fn store(
         &self,
         key: &ScopeKey,
         record: &Record,
-        unique: Option<u64>,
+        since: Option<Version>,
     ) -> Result<Written, Error> {
         let expiry = expiry_of(record, process_now_ms());
         if let State::Completed {
@@ -69,12 +72,10 @@ impl MemcachedStore {
             self.client.add(&name, expiry, result).await?;
         }
         let bytes = codec::encode(record);
-        match unique {
-            None => self.client.add(&claim_name(key), expiry, &bytes).await,
-            Some(unique) => {
-                let name = claim_name(key);
-                self.client.cas(&name, expiry, &bytes, unique).await
-            }
+        let name = claim_name(key);
+        match since {
+            None => self.client.add(&name, expiry, &bytes).await,
+            Some(since) => self.client.swap(&name, expiry, &bytes, since).await,
         }
     }
 
@@ -90,8 +91,13 @@ impl MemcachedStore {
         let Some(record) = change.write else {
             return Ok(None);
         };
-        let written = self.store(&claim.key, &record, None).await?;
-        Ok((written == Written::Stored).then_some(change.answer))
+        match self.store(&claim.key, &record, None).await? {
+            Written::Stored(version) => {
+                self.known.note(&claim.key, record, version);
+                Ok(Some(change.answer))
+            }
+            Written::Lost => Ok(None),
+        }
     }
 
     async fn changed<T>(
@@ -99,26 +105,56 @@ impl MemcachedStore {
         key: &ScopeKey,
         decide: impl Fn(Option<&Record>, Moment) -> Change<T>,
     ) -> Result<T, Error> {
+        if let Some(known) = self.known.get(key) {
+            // Only a write that the server accepts proves that it is still so.
+            if let Tried::Written(answer) = self.tried(key, Some(known), &decide).await? {
+                return Ok(answer);
+            }
+        }
         for _ in 0..ROUNDS_MAX {
             let loaded = self.load(key).await?;
-            let prior = loaded.as_ref().map(|(record, _)| record);
-            let now_ms = process_now_ms();
-            let after_prior = prior.map_or(0, |prior| prior.fence + 1);
-            let at = Moment {
-                now_ms,
-                next_fence: after_prior.max(now_ms * 1_000),
-            };
-            let change = decide(prior, at);
-            let Some(record) = change.write else {
-                return Ok(change.answer);
-            };
-            let unique = loaded.map(|(_, unique)| unique);
-            if self.store(key, &record, unique).await? == Written::Stored {
-                return Ok(change.answer);
+            match self.tried(key, loaded, &decide).await? {
+                Tried::Written(answer) | Tried::Unwritten(answer) => return Ok(answer),
+                Tried::Lost => {}
             }
         }
         Err("the record changed with every look at it".into())
     }
+
+    async fn tried<T>(
+        &self,
+        key: &ScopeKey,
+        prior: Option<(Record, Version)>,
+        decide: impl Fn(Option<&Record>, Moment) -> Change<T>,
+    ) -> Result<Tried<T>, Error> {
+        let (prior, since) = prior.unzip();
+        let now_ms = process_now_ms();
+        let after_prior = prior.as_ref().map_or(0, |prior| prior.fence + 1);
+        let at = Moment {
+            now_ms,
+            next_fence: after_prior.max(now_ms * 1_000),
+        };
+        let change = decide(prior.as_ref(), at);
+        let Some(record) = change.write else {
+            return Ok(Tried::Unwritten(change.answer));
+        };
+        self.known.forget(key);
+        Ok(match self.store(key, &record, since).await? {
+            Written::Stored(version) => {
+                self.known.note(key, record, version);
+                Tried::Written(change.answer)
+            }
+            Written::Lost => Tried::Lost,
+        })
+    }
+}
+
+/// What came of a decision.
+enum Tried<T> {
+    Written(T),
+    Unwritten(T),
+    /// Somebody else was faster: look again.
+    Lost,
 }
 
 /// The time from which on Memcached forgets an item, as it wants to hear it. Too late is harmless:
