@@ -3,7 +3,7 @@
 //! database syncs each commit to the disk.
 //!
 //! ```text
-//! cargo xtask bench --receiver [events]
+//! cargo xtask bench --receiver [events] [store …]
 //! ```
 
 mod mariadb;
@@ -16,17 +16,33 @@ mod sqlite;
 mod support;
 
 const EVENTS_DEFAULT: usize = 4_000;
+const STORES: [&str; 5] = ["postgres", "mariadb", "sqlite", "redis", "memcached"];
 
 #[tokio::main]
 async fn main() {
     // `cargo bench` passes an argument of its own.
-    let asked = std::env::args().skip(1).find_map(|text| text.parse().ok());
-    let events: usize = asked.unwrap_or(EVENTS_DEFAULT);
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let number = asked.iter().find_map(|text| text.parse().ok());
+    let named: Vec<&str> = STORES
+        .into_iter()
+        .filter(|store| asked.iter().any(|text| text == store))
+        .collect();
+    let stores = if named.is_empty() {
+        STORES.to_vec()
+    } else {
+        named
+    };
+    let events: usize = number.unwrap_or(EVENTS_DEFAULT);
     measure::head(events);
-    postgres::measure(events).await;
-    mariadb::measure(events).await;
-    sqlite::measure(events / 2).await;
-    // Without a disk to wait for, more of them take no longer.
-    redis::measure(events * 5).await;
-    memcached::measure(events * 5).await;
+    for store in stores {
+        match store {
+            "postgres" => postgres::measure(events).await,
+            "mariadb" => mariadb::measure(events).await,
+            "sqlite" => sqlite::measure(events / 2).await,
+            // Without a disk to wait for, more of them take no longer.
+            "redis" => redis::measure(events * 5).await,
+            "memcached" => memcached::measure(events * 5).await,
+            other => unreachable!("{other} is not among STORES"),
+        }
+    }
 }
