@@ -29,7 +29,7 @@ use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
 use crate::table::process_now_ms;
 use crate::token;
-use text::{first_record, hex, read_claimed, read_record, received_at, unknown};
+use text::{first_record, read_claimed, read_record, received_at, unknown};
 
 /// What stands before a key, unless the caller says otherwise.
 pub const PREFIX: &str = "hooklatch:claim:";
@@ -172,7 +172,7 @@ impl RedisStore {
         };
         script
             .arg(claim.token.to_hex())
-            .arg(hex(claim.fingerprint.as_bytes()))
+            .arg(claim.fingerprint.to_string())
             .arg(millis(claim.lease, LEASE_MAX))
             .arg(claim.attempts_max)
             .arg(millis(claim.retention, RETENTION_MAX))
@@ -243,7 +243,7 @@ impl Store for RedisStore {
         result: Option<&[u8]>,
         retention: Duration,
     ) -> Result<Completion, StoreError> {
-        let mut script = self.on(&self.scripts.complete, &held.key);
+        let mut script = self.scripts.complete.key(self.name(&held.key));
         script
             .arg(held.token.to_hex())
             .arg(result.unwrap_or_default())

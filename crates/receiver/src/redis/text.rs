@@ -18,7 +18,7 @@ pub(super) fn first_record(claim: &Claim, fence: u64, retention_ms: u64) -> Stri
     format!(
         "10{}{} {fence} {fence} 1 1 1 {retention_ms} {} {} {}\n{provider}{event_type}",
         claim.token.to_hex(),
-        hex(claim.fingerprint.as_bytes()),
+        claim.fingerprint,
         received_at(claim),
         provider.len(),
         event_type.len(),
@@ -29,13 +29,6 @@ pub(super) fn first_record(claim: &Claim, fence: u64, retention_ms: u64) -> Stri
 pub(super) fn received_at(claim: &Claim) -> String {
     let received_at_ms = claim.metadata.received_at_ms();
     received_at_ms.map(|ms| ms.to_string()).unwrap_or_default()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
-    bytes.iter().flat_map(digits).collect()
 }
 
 fn unhex(text: &[u8]) -> Vec<u8> {
