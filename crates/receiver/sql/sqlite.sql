@@ -1,5 +1,8 @@
 -- The tables of the hooklatch receiver kits, for SQLite 3.37 and later. Running this again changes
 -- nothing. Times are milliseconds since 1970, by the clock of the process that writes.
+
+-- The largest fence of a record that was swept. It is written by sweeps alone: a fence is larger than
+-- this and than that of the record before it, and otherwise the time in microseconds.
 CREATE TABLE IF NOT EXISTS hooklatch_fence (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     fence INTEGER NOT NULL

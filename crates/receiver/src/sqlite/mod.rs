@@ -6,7 +6,8 @@
 //! a lease at least once. The processes' own clock ends leases: they are on one machine, so that
 //! it is one clock, but a clock that jumps forward by more than a lease lets it lapse.
 //!
-//! Every change is a load, a decision by the state machine and a write under `BEGIN IMMEDIATE`. A
+//! A new event is one insert, its completion one update. Every other change is a load, a decision by
+//! the state machine and a write. All of it is under `BEGIN IMMEDIATE`, or a statement by itself: a
 //! deferred transaction would fail at its first write as soon as two of them have read.
 
 mod rows;

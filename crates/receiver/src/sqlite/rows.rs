@@ -15,19 +15,46 @@ SELECT state, token, fence, epoch, generation, origin, fingerprint, attempt, \
  COALESCE(lease_until, expires_at) AS until_ms, result, error, provider, event_type, received_at \
 FROM hooklatch_claims WHERE key = ?1";
 
-const WRITE: &str = "\
-INSERT INTO hooklatch_claims (key, state, token, fence, epoch, generation, origin, fingerprint, \
- attempt, lease_until, expires_at, result, error, provider, event_type, received_at) \
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
-ON CONFLICT (key) DO UPDATE SET state = excluded.state, token = excluded.token, \
- fence = excluded.fence, epoch = excluded.epoch, generation = excluded.generation, \
- origin = excluded.origin, fingerprint = excluded.fingerprint, attempt = excluded.attempt, \
- lease_until = excluded.lease_until, expires_at = excluded.expires_at, result = excluded.result, \
- error = excluded.error, provider = excluded.provider, event_type = excluded.event_type, \
- received_at = excluded.received_at";
+macro_rules! insert {
+    ($on_conflict:literal) => {
+        concat!(
+            "INSERT INTO hooklatch_claims (key, state, token, fence, epoch, generation, origin, ",
+            "fingerprint, attempt, lease_until, expires_at, result, error, provider, event_type, ",
+            "received_at) ",
+            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ",
+            "ON CONFLICT (key) DO ",
+            $on_conflict
+        )
+    };
+}
 
-const LAST_FENCE: &str = "SELECT fence FROM hooklatch_fence WHERE id = 1";
-const TAKE_FENCE: &str = "UPDATE hooklatch_fence SET fence = ?1 WHERE id = 1 AND fence < ?1";
+const ADD: &str = insert!("NOTHING");
+const WRITE: &str = insert!(
+    "UPDATE SET state = excluded.state, token = excluded.token, \
+     fence = excluded.fence, epoch = excluded.epoch, generation = excluded.generation, \
+     origin = excluded.origin, fingerprint = excluded.fingerprint, attempt = excluded.attempt, \
+     lease_until = excluded.lease_until, expires_at = excluded.expires_at, \
+     result = excluded.result, error = excluded.error, provider = excluded.provider, \
+     event_type = excluded.event_type, received_at = excluded.received_at"
+);
+
+const SWEPT_FENCE: &str = "SELECT fence FROM hooklatch_fence WHERE id = 1";
+
+/// Claims a key. Most events are new: adding the record says so without looking first. The caller
+/// holds the write lock.
+pub(super) fn claim<T>(
+    connection: &Connection,
+    key: &ScopeKey,
+    decide: impl Fn(Option<&Record>, Moment) -> Change<T>,
+) -> Result<T, Error> {
+    let first = decide(None, moment(connection, None)?);
+    if let Some(record) = &first.write
+        && write(connection, ADD, key, record)? == 1
+    {
+        return Ok(first.answer);
+    }
+    change(connection, key, decide)
+}
 
 /// Loads a record, asks `decide`, and writes what it says. The caller holds the write lock.
 pub(super) fn change<T>(
@@ -36,21 +63,24 @@ pub(super) fn change<T>(
     decide: impl FnOnce(Option<&Record>, Moment) -> Change<T>,
 ) -> Result<T, Error> {
     let prior = load(connection, key)?;
-    let mut last_fence = connection.prepare_cached(LAST_FENCE)?;
-    let last_fence: i64 = last_fence.query_row([], |row| row.get(0))?;
-    let at = Moment {
-        now_ms: process_now_ms(),
-        next_fence: u64::try_from(last_fence)? + 1,
-    };
-    let change = decide(prior.as_ref(), at);
+    let change = decide(prior.as_ref(), moment(connection, prior.as_ref())?);
     if let Some(record) = &change.write {
-        if record.fence == at.next_fence {
-            let mut take = connection.prepare_cached(TAKE_FENCE)?;
-            take.execute([sql(record.fence)])?;
-        }
-        write(connection, key, record)?;
+        write(connection, WRITE, key, record)?;
     }
     Ok(change.answer)
+}
+
+/// The next fence is larger than that of every earlier run of the key, wherever the clock stands:
+/// the last one stands in the record, or, if that was swept, below the largest that was.
+fn moment(connection: &Connection, prior: Option<&Record>) -> Result<Moment, Error> {
+    let mut swept = connection.prepare_cached(SWEPT_FENCE)?;
+    let swept: i64 = swept.query_row([], |row| row.get(0))?;
+    let known = prior.map_or(0, |prior| prior.fence);
+    let now_ms = process_now_ms();
+    Ok(Moment {
+        now_ms,
+        next_fence: (known.max(u64::try_from(swept)?) + 1).max(now_ms * 1_000),
+    })
 }
 
 pub(super) fn load(connection: &Connection, key: &ScopeKey) -> Result<Option<Record>, Error> {
@@ -80,12 +110,17 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<RawRecord> {
     })
 }
 
-fn write(connection: &Connection, key: &ScopeKey, record: &Record) -> Result<(), Error> {
+fn write(
+    connection: &Connection,
+    statement: &str,
+    key: &ScopeKey,
+    record: &Record,
+) -> Result<usize, Error> {
     let result = match &record.state {
         State::Completed { result, .. } => result.as_deref(),
         State::Processing { .. } | State::Released { .. } | State::Dead { .. } => None,
     };
-    connection.prepare_cached(WRITE)?.execute(params![
+    let written = connection.prepare_cached(statement)?.execute(params![
         key.as_bytes().as_slice(),
         record.state.name().number(),
         record.token.as_bytes().as_slice(),
@@ -103,5 +138,5 @@ fn write(connection: &Connection, key: &ScopeKey, record: &Record) -> Result<(),
         record.metadata.event_type(),
         record.metadata.received_at_ms(),
     ])?;
-    Ok(())
+    Ok(written)
 }

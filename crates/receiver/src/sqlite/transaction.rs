@@ -42,7 +42,7 @@ pub fn begin_in<'t, 'c>(
 ) -> Result<Begun<InTx<'t, Transaction<'c>>>, BeginError> {
     let decide =
         |prior: Option<&Record>, at: Moment| machine::claim_in_transaction(prior, claim, at);
-    let claimed = rows::change(tx, &claim.key, decide).map_err(BeginError)?;
+    let claimed = rows::claim(tx, &claim.key, decide).map_err(BeginError)?;
     Ok(match claimed {
         Claimed::Run(grant) => Begun::Run(Run::new(claim.key, grant, InTx { tx })),
         Claimed::Busy { retry_after } => Begun::Busy { retry_after },
