@@ -1,0 +1,88 @@
+//! A sweep removes what may go, however early it looks, and nothing else (V6).
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+mod support;
+
+use std::time::Duration;
+
+use hooklatch_receiver::claim::{Claim, Claimed, Completion, Intent, Metadata};
+use hooklatch_receiver::key::{Fingerprint, ScopeKey};
+use hooklatch_receiver::mysql::MysqlStore;
+use hooklatch_receiver::postgres::PostgresStore;
+use hooklatch_receiver::sqlite::SqliteStore;
+use hooklatch_receiver::store::Store;
+use hooklatch_receiver::token;
+
+use support::services::{self, Disk, until_it_answers};
+use support::targets::postgres_pool;
+
+/// A claim without a lease and without a retention: a sweep looks at once.
+fn claim(event: u8) -> Claim {
+    Claim {
+        key: ScopeKey::from_bytes([event; 32]),
+        fingerprint: Fingerprint::of(&[event]),
+        token: token::random(),
+        lease: Duration::ZERO,
+        attempts_max: 8,
+        retention: Duration::ZERO,
+        intent: Intent::Delivery,
+        metadata: Metadata::new("stripe", "charge.succeeded", None),
+    }
+}
+
+async fn removes_only_what_may_go(store: impl Store) {
+    let (open, kept) = (claim(1), claim(2));
+    let Ok(Claimed::Run(opened)) = store.claim(&open).await else {
+        panic!("it is free");
+    };
+    let Ok(Claimed::Run(completed)) = store.claim(&kept).await else {
+        panic!("it is free");
+    };
+    let retention = Duration::from_millis(400);
+    let held = completed.held(kept.key);
+    let done = store.complete(&held, Some(b"done"), retention).await;
+    assert_eq!(done.unwrap(), Completion::Applied);
+
+    assert_eq!(store.sweep(10).await.unwrap(), 0);
+    assert!(store.lookup(&open.key).await.unwrap().is_some());
+    assert!(store.lookup(&kept.key).await.unwrap().is_some());
+
+    until_it_answers(|| async {
+        let found = store.lookup(&kept.key).await.unwrap();
+        found.map_or(Ok(()), |found| Err(found.state))
+    })
+    .await;
+    assert_eq!(store.sweep(10).await.unwrap(), 1);
+    assert_eq!(store.sweep(10).await.unwrap(), 0);
+
+    // Nobody else has come: it is still its holder's.
+    let held = opened.held(open.key);
+    let done = store.complete(&held, Some(b""), retention).await;
+    assert_eq!(done.unwrap(), Completion::Applied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v6_a_sweep_of_postgres_removes_only_what_may_go() {
+    let service = services::postgres(Disk::Unsynced);
+    let store = PostgresStore::new(postgres_pool(&service.address));
+    until_it_answers(|| store.create_tables()).await;
+    removes_only_what_may_go(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v6_a_sweep_of_mariadb_removes_only_what_may_go() {
+    let service = services::mariadb(Disk::Unsynced);
+    let pool = mysql_async::Pool::new(service.address.as_str());
+    let store = MysqlStore::new(pool.clone());
+    until_it_answers(|| store.create_tables()).await;
+    removes_only_what_may_go(store).await;
+    pool.disconnect().await.unwrap();
+}
+
+#[tokio::test]
+async fn v6_a_sweep_of_sqlite_removes_only_what_may_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("claims.db")).unwrap();
+    removes_only_what_may_go(store).await;
+}
