@@ -13,17 +13,19 @@ CREATE TABLE IF NOT EXISTS hooklatch_claims (
     origin      TINYINT UNSIGNED NOT NULL,
     fingerprint VARBINARY(32)    NOT NULL,
     attempt     INT UNSIGNED     NOT NULL,
-    -- Processing: the end of the lease. Released: when it may be tried again.
-    lease_until BIGINT           NULL,
-    -- Completed and dead: when the record may go.
-    expires_at  BIGINT           NULL,
+    -- Processing: the end of the lease. Released: when it may be tried again. Completed and dead:
+    -- when the record may go.
+    until_at    BIGINT           NOT NULL,
+    -- When a sweep looks at the record. It is in the index instead of the time above, because a
+    -- completion does not change it: it then writes the row alone, and in place.
+    sweep_at    BIGINT           NOT NULL,
     result      MEDIUMBLOB       NULL,
     error       VARBINARY(1024)  NULL,
     provider    VARBINARY(255)   NOT NULL DEFAULT '',
     event_type  VARBINARY(255)   NOT NULL DEFAULT '',
     -- In milliseconds, by the receiver's clock.
     received_at BIGINT           NULL,
-    KEY hooklatch_claims_expiry (expires_at)
+    KEY hooklatch_claims_sweep (sweep_at)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS hooklatch_steps (

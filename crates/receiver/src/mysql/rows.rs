@@ -1,10 +1,11 @@
 //! Statements and rows of `hooklatch_claims`, whoever holds the transaction.
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Row, Value};
+use mysql_async::{Params, Row};
 
 use crate::claim::Claim;
 use crate::key::ScopeKey;
+use crate::limits::{LEASE_MAX, RETENTION_MAX, millis};
 use crate::machine::{Change, Moment};
 use crate::raw::{RawRecord, sql};
 use crate::record::{Record, State};
@@ -30,8 +31,7 @@ macro_rules! select {
     ($lock:literal) => {
         concat!(
             "SELECT state, token, fence, epoch, generation, origin, fingerprint, attempt, ",
-            "COALESCE(lease_until, expires_at) AS until_us, result, error, provider, event_type, ",
-            "received_at, ",
+            "until_at, result, error, provider, event_type, received_at, ",
             now_us!(),
             " AS now_us FROM hooklatch_claims WHERE `key` = ?",
             $lock
@@ -44,18 +44,18 @@ pub(super) const LOCK: &str = select!(" FOR UPDATE");
 
 const INSERT: &str = concat!(
     "INSERT INTO hooklatch_claims (`key`, state, token, fence, epoch, generation, origin, ",
-    "fingerprint, attempt, lease_until, expires_at, result, provider, event_type, received_at) ",
+    "fingerprint, attempt, until_at, sweep_at, result, provider, event_type, received_at) ",
     "VALUES (?, ?, ?, ?, ?, 1, 1, ?, 1, ",
     now_us!(),
     " + ?, ",
     now_us!(),
-    " + ?, ?, ?, ?, ?)"
+    " + ?, '', ?, ?, ?)"
 );
 
 const WRITE: &str = "\
 UPDATE hooklatch_claims SET state = ?, token = ?, fence = ?, epoch = ?, generation = ?, \
- origin = ?, fingerprint = ?, attempt = ?, lease_until = ?, expires_at = ?, result = ?, \
- error = ?, provider = ?, event_type = ?, received_at = ? WHERE `key` = ?";
+ origin = ?, fingerprint = ?, attempt = ?, until_at = ?, result = ?, error = ?, provider = ?, \
+ event_type = ?, received_at = ? WHERE `key` = ?";
 
 /// What an error of the server is about.
 pub(super) fn code(error: &mysql_async::Error) -> Option<u16> {
@@ -68,10 +68,10 @@ pub(super) fn code(error: &mysql_async::Error) -> Option<u16> {
 /// How a record that nobody has seen begins.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Opened {
-    /// Under a lease of so many milliseconds.
-    Leased(u64),
-    /// Completed at once, kept for so many milliseconds: a commit will make it true.
-    InTransaction(u64),
+    /// Under its lease.
+    Leased,
+    /// Completed at once: a commit will make it true.
+    InTransaction,
 }
 
 /// Inserts the record of a first attempt; none where the key is taken.
@@ -82,10 +82,13 @@ pub(super) async fn insert(
 ) -> mysql_async::Result<Option<u64>> {
     // A process's clock will do for a fence: it orders, and owns nothing.
     let fence = process_now_ms() * 1_000;
-    let micros = |millis: u64| Value::from(sql(millis * 1_000));
-    let (state, lease, expiry, result) = match opened {
-        Opened::Leased(lease_ms) => (1, micros(lease_ms), Value::NULL, Value::NULL),
-        Opened::InTransaction(ms) => (2, Value::NULL, micros(ms), Value::from(&b""[..])),
+    let retention_ms = millis(claim.retention, RETENTION_MAX);
+    let (state, until_ms, sweep_ms) = match opened {
+        Opened::Leased => {
+            let lease_ms = millis(claim.lease, LEASE_MAX);
+            (1, lease_ms, lease_ms + retention_ms)
+        }
+        Opened::InTransaction => (2, retention_ms, retention_ms),
     };
     let arguments = Params::Positional(vec![
         claim.key.as_bytes().as_slice().into(),
@@ -94,9 +97,8 @@ pub(super) async fn insert(
         sql(fence).into(),
         sql(fence).into(),
         claim.fingerprint.as_bytes().as_slice().into(),
-        lease,
-        expiry,
-        result,
+        sql(until_ms * 1_000).into(),
+        sql(sweep_ms * 1_000).into(),
         claim.metadata.provider().into(),
         claim.metadata.event_type().into(),
         claim.metadata.received_at_ms().into(),
@@ -133,7 +135,6 @@ pub(super) async fn change<T>(
 }
 
 fn arguments(key: &ScopeKey, record: &Record) -> Params {
-    let micros = |millis: Option<u64>| millis.map(|millis| sql(millis * 1_000));
     let result = match &record.state {
         State::Completed { result, .. } => result.as_deref(),
         State::Processing { .. } | State::Released { .. } | State::Dead { .. } => None,
@@ -147,8 +148,7 @@ fn arguments(key: &ScopeKey, record: &Record) -> Params {
         record.origin.number().into(),
         record.fingerprint.as_bytes().as_slice().into(),
         record.attempt.into(),
-        micros(record.state.waits_until_ms()).into(),
-        micros(record.state.expires_at_ms()).into(),
+        sql(record.state.until_ms() * 1_000).into(),
         result.into(),
         record.state.error().into(),
         record.metadata.provider().into(),
@@ -163,7 +163,7 @@ pub(super) fn record(row: Option<Row>) -> Result<Option<(Record, u64)>, Error> {
     let Some(mut row) = row else {
         return Ok(None);
     };
-    let until_us: i64 = column(&mut row, "until_us")?;
+    let until_us: i64 = column(&mut row, "until_at")?;
     let now_us: i64 = column(&mut row, "now_us")?;
     let error: Option<Vec<u8>> = column(&mut row, "error")?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

@@ -21,25 +21,25 @@ const ROUNDS_MAX: usize = 8;
 // Every statement changes a column in every case, because a row that stays as it was is counted as
 // not found.
 const COMPLETE: &str = concat!(
-    "UPDATE hooklatch_claims SET result = ?, lease_until = NULL, expires_at = ",
+    "UPDATE hooklatch_claims SET result = ?, until_at = ",
     now_us!(),
     " + ?, state = 2 WHERE `key` = ? AND token = ? AND state = 1"
 );
 
 const RELEASE: &str = concat!(
-    "UPDATE hooklatch_claims SET error = ?, lease_until = ",
+    "UPDATE hooklatch_claims SET error = ?, until_at = ",
     now_us!(),
     " + ?, state = 3, token = ? WHERE `key` = ? AND token = ? AND state = 1"
 );
 
 const RENEW: &str = concat!(
-    "UPDATE hooklatch_claims SET lease_until = ",
+    "UPDATE hooklatch_claims SET until_at = ",
     now_us!(),
     " + ? WHERE `key` = ? AND token = ? AND state = 1"
 );
 
 const FAIL: &str = concat!(
-    "UPDATE hooklatch_claims SET error = ?, lease_until = NULL, expires_at = ",
+    "UPDATE hooklatch_claims SET error = ?, until_at = ",
     now_us!(),
     " + ?, state = 4 WHERE `key` = ? AND token = ? AND state = 1"
 );
@@ -52,10 +52,19 @@ const LOAD_STEP: &str = "\
 SELECT result FROM hooklatch_steps \
 WHERE `key` = ? AND epoch = ? AND generation = ? AND step = ?";
 
-const EXPIRED: &str = concat!(
-    "SELECT `key` FROM hooklatch_claims WHERE expires_at <= ",
+const DUE: &str = concat!(
+    "SELECT `key`, state IN (2, 4) AND until_at <= ",
     now_us!(),
-    " ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED"
+    " FROM hooklatch_claims WHERE sweep_at <= ",
+    now_us!(),
+    " ORDER BY sweep_at LIMIT ? FOR UPDATE SKIP LOCKED"
+);
+
+/// Of a record that may not go yet: looked at again when it may, or in an hour if nobody can say.
+const SWEEP_LATER: &str = concat!(
+    "UPDATE hooklatch_claims SET sweep_at = GREATEST(until_at, IF(state IN (2, 4), 0, ",
+    now_us!(),
+    " + 3600000000)) WHERE `key` = ?"
 );
 
 /// Records in MySQL or MariaDB, each under a lease.
@@ -94,8 +103,7 @@ impl MysqlStore {
     async fn claimed(&self, claim: &Claim) -> Result<Claimed, Error> {
         let mut connection = self.connection().await?;
         for _ in 0..ROUNDS_MAX {
-            let opened = Opened::Leased(millis(claim.lease, LEASE_MAX));
-            if let Some(fence) = rows::insert(&mut connection, claim, opened).await? {
+            if let Some(fence) = rows::insert(&mut connection, claim, Opened::Leased).await? {
                 return Ok(Claimed::Run(first(claim, fence)));
             }
             // A record that is gone by now was swept in between: insert again.
@@ -152,15 +160,19 @@ impl MysqlStore {
     async fn swept(&self, limit: u32) -> Result<u64, Error> {
         let mut connection = self.connection().await?;
         let mut tx = connection.start_transaction(read_committed()).await?;
-        let keys: Vec<Vec<u8>> = tx.exec(EXPIRED, (limit,)).await?;
-        for key in &keys {
-            let steps = "DELETE FROM hooklatch_steps WHERE `key` = ?";
-            tx.exec_drop(steps, (key,)).await?;
-            let claim = "DELETE FROM hooklatch_claims WHERE `key` = ?";
-            tx.exec_drop(claim, (key,)).await?;
+        let due: Vec<(Vec<u8>, bool)> = tx.exec(DUE, (limit,)).await?;
+        for (key, expired) in &due {
+            if *expired {
+                let steps = "DELETE FROM hooklatch_steps WHERE `key` = ?";
+                tx.exec_drop(steps, (key,)).await?;
+                let claim = "DELETE FROM hooklatch_claims WHERE `key` = ?";
+                tx.exec_drop(claim, (key,)).await?;
+            } else {
+                tx.exec_drop(SWEEP_LATER, (key,)).await?;
+            }
         }
         tx.commit().await?;
-        Ok(keys.len() as u64)
+        Ok(due.iter().filter(|(_, expired)| *expired).count() as u64)
     }
 }
 

@@ -8,7 +8,7 @@ use mysql_async::prelude::Queryable;
 use super::rows::{self, DEADLOCK, DUPLICATE, Error, LOCK_WAIT, Opened};
 use super::store::first;
 use crate::claim::{Claim, Claimed};
-use crate::limits::{RESULT_BYTES_MAX, RETENTION_MAX, millis};
+use crate::limits::RESULT_BYTES_MAX;
 use crate::machine::{self, Moment};
 use crate::record::Record;
 use crate::run::{Begun, InTx, Once, Run};
@@ -41,8 +41,7 @@ pub async fn begin_in<'t, 'c>(
     tx: &'t mut Transaction<'c>,
     claim: &Claim,
 ) -> Result<Begun<InTx<'t, Transaction<'c>>>, BeginError> {
-    let opened = Opened::InTransaction(millis(claim.retention, RETENTION_MAX));
-    let inserted = match rows::insert(tx, claim, opened).await {
+    let inserted = match rows::insert(tx, claim, Opened::InTransaction).await {
         Ok(inserted) => inserted,
         Err(error) => return sort(error.into()),
     };
