@@ -56,12 +56,17 @@ const LOAD_STEP: &str = "\
 SELECT result FROM hooklatch_steps \
 WHERE key = $1 AND epoch = $2 AND generation = $3 AND step = $4";
 
+/// A record that may not go yet is looked at again when it may, or in an hour if nobody can say.
 const SWEEP: &str = "\
-WITH expired AS (SELECT key FROM hooklatch_claims \
-  WHERE state IN (2, 4) AND expires_at <= clock_timestamp() \
-  ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED), \
- steps AS (DELETE FROM hooklatch_steps USING expired WHERE hooklatch_steps.key = expired.key) \
-DELETE FROM hooklatch_claims USING expired WHERE hooklatch_claims.key = expired.key";
+WITH due AS (SELECT key, state IN (2, 4) AND expires_at <= clock_timestamp() AS expired \
+  FROM hooklatch_claims WHERE sweep_at <= clock_timestamp() \
+  ORDER BY sweep_at LIMIT $1 FOR UPDATE SKIP LOCKED), \
+ later AS (UPDATE hooklatch_claims SET sweep_at = CASE WHEN state IN (2, 4) THEN expires_at \
+   ELSE GREATEST(lease_until, clock_timestamp() + interval '1 hour') END \
+  FROM due WHERE hooklatch_claims.key = due.key AND NOT due.expired), \
+ steps AS (DELETE FROM hooklatch_steps USING due \
+  WHERE hooklatch_steps.key = due.key AND due.expired) \
+DELETE FROM hooklatch_claims USING due WHERE hooklatch_claims.key = due.key AND due.expired";
 
 /// Whether a claim waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,6 +157,7 @@ impl PostgresStore {
         let prepared = client.prepare_cached(statement).await?;
         let arguments = Arguments::of(claim);
         let lease_ms = sql(millis(claim.lease, LEASE_MAX));
+        let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
         let row = client
             .query_opt(
                 &prepared,
@@ -163,6 +169,7 @@ impl PostgresStore {
                     &arguments.provider,
                     &arguments.event_type,
                     &arguments.received_at_ms,
+                    &retention_ms,
                 ],
             )
             .await?;
@@ -175,6 +182,7 @@ impl PostgresStore {
         let prepared = client.prepare_cached(CLAIM).await?;
         let arguments = Arguments::of(claim);
         let lease_ms = sql(millis(claim.lease, LEASE_MAX));
+        let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
         let sync = match self.claim_durability {
             ClaimDurability::AsConfigured => "",
             ClaimDurability::Unsynced => "off",
@@ -193,6 +201,7 @@ impl PostgresStore {
                     &arguments.event_type,
                     &arguments.received_at_ms,
                     &sync,
+                    &retention_ms,
                 ],
             )
             .await?;

@@ -81,13 +81,21 @@ UPDATE hooklatch_claims SET state = 4, error = $3, lease_until = NULL,
        expires_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
 WHERE key = $1 AND token = $2 AND state = 1""")
 
+# A record that may not go yet is looked at again when it may, or in an hour if nobody can say.
 _SWEEP = _named("""
-WITH swept AS (
-  DELETE FROM hooklatch_claims WHERE key IN (
-    SELECT key FROM hooklatch_claims
-    WHERE state IN (2, 4) AND expires_at <= clock_timestamp()
-    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-  RETURNING key, epoch
+WITH due AS (
+  SELECT key, state IN (2, 4) AND expires_at <= clock_timestamp() AS expired
+  FROM hooklatch_claims WHERE sweep_at <= clock_timestamp()
+  ORDER BY sweep_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), later AS (
+  UPDATE hooklatch_claims
+  SET sweep_at = CASE WHEN state IN (2, 4) THEN expires_at
+                      ELSE GREATEST(lease_until, clock_timestamp() + interval '1 hour') END
+  FROM due WHERE hooklatch_claims.key = due.key AND NOT due.expired
+), swept AS (
+  DELETE FROM hooklatch_claims USING due
+  WHERE hooklatch_claims.key = due.key AND due.expired
+  RETURNING hooklatch_claims.key, hooklatch_claims.epoch
 ), steps AS (
   DELETE FROM hooklatch_steps USING swept
   WHERE hooklatch_steps.key = swept.key AND hooklatch_steps.epoch <= swept.epoch
@@ -150,6 +158,7 @@ def _claim(request: BeginRequest, token: bytes) -> Question:
         error_text(metadata.event_type),
         None if received_at is None else int(received_at * 1_000),
         _DURABILITY_AS_SET,
+        milliseconds(request.retention_seconds),
     )
 
 
