@@ -134,7 +134,10 @@ impl Memory {
                         memory.lanes.apply(*change);
                     }
                 }
-                LaneChange::Due(..) | LaneChange::Served(_) | LaneChange::Deferred(..) => {
+                LaneChange::Due(..)
+                | LaneChange::Served(_)
+                | LaneChange::Deferred(..)
+                | LaneChange::Full(_) => {
                     memory.lanes.apply(*change);
                 }
             }

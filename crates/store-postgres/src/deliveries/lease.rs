@@ -11,7 +11,7 @@ use hooklatch_core::delivery::{Delivery, Lane};
 use hooklatch_core::ids::{AttemptId, MessageId};
 use hooklatch_core::message::Parcel;
 use hooklatch_core::time::{Millis, Timestamp};
-use hooklatch_store::node::LaneChange;
+use hooklatch_store::node::{FULL_WAIT_MIN, LaneChange};
 use hooklatch_store::record::attempt;
 use hooklatch_store::record::delivery::Columns;
 use hooklatch_store::{Lease, LeaseRequest, Leases, Terms};
@@ -268,10 +268,11 @@ impl<'a> Pass<'a> {
             self.plan.lanes.push(LaneChange::Served(turn.lane));
         }
         if full {
-            // Looked at again when one of its leases may end, and whenever one ends here.
-            if let Some(next) = ahead.due {
-                self.soonest(next.since(self.now));
-            }
+            // Looked at again whenever one of its leases ends here, and soon, because others end
+            // theirs elsewhere.
+            let again = self.memory.lanes(|lanes| lanes.full_wait(turn.lane));
+            self.soonest(if many > 0 { FULL_WAIT_MIN } else { again });
+            self.plan.lanes.push(LaneChange::Full(turn.lane));
             return false;
         }
         if many == asked {

@@ -19,7 +19,14 @@ pub struct Lanes {
     /// Lanes in which something is due, and may not go before a time: their rate is used up, or
     /// their circuit is open.
     deferred: HashMap<Lane, Timestamp>,
+    /// How often in a row each lane was found filled up.
+    full: HashMap<Lane, u32>,
 }
+
+/// How soon a lane is looked at again that was found filled up: the leases may be another node's,
+/// and then nobody says when they end. Each time in a row the wait doubles, up to the longest.
+pub const FULL_WAIT_MIN: Millis = Millis::new(20);
+const FULL_WAIT_MAX: Millis = Millis::from_seconds(1);
 
 /// The longest for which a lane is left alone. Its settings may change, here or on another node.
 const DEFERRED_MAX: Millis = Millis::from_seconds(1);
@@ -35,6 +42,8 @@ pub enum LaneChange {
     Served(Lane),
     /// Nothing of the lane may go before then, though it is due.
     Deferred(Lane, Timestamp),
+    /// As many of the lane are leased as may be.
+    Full(Lane),
 }
 
 impl LaneChange {
@@ -55,7 +64,11 @@ impl Lanes {
                 }
             }
             LaneChange::Known(lane, at) => self.set(lane, at),
-            LaneChange::Served(lane) => self.last_served = Some(lane),
+            LaneChange::Served(lane) => {
+                self.last_served = Some(lane);
+                self.full.remove(&lane);
+            }
+            LaneChange::Full(lane) => *self.full.entry(lane).or_default() += 1,
             LaneChange::Deferred(lane, until) => {
                 self.deferred.insert(lane, until);
             }
@@ -67,6 +80,7 @@ impl Lanes {
             Some(at) => self.earliest.insert(lane, at),
             None => {
                 self.deferred.remove(&lane);
+                self.full.remove(&lane);
                 self.earliest.remove(&lane)
             }
         };
@@ -76,6 +90,12 @@ impl Lanes {
         if let Some(at) = at {
             self.by_time.insert((at, lane));
         }
+    }
+
+    /// How soon a lane that is filled up is to be looked at again.
+    pub fn full_wait(&self, lane: Lane) -> Millis {
+        let doubled = self.full.get(&lane).map_or(0, |times| (*times).min(16));
+        Millis::new(FULL_WAIT_MIN.get() << doubled).min(FULL_WAIT_MAX)
     }
 
     /// The lanes in which something may be due, beginning after the one that was served last.
@@ -154,6 +174,20 @@ mod tests {
             [Lane(1), Lane(2)],
             "settings may have changed"
         );
+    }
+
+    #[test]
+    fn a_lane_that_stays_filled_up_is_looked_at_less_and_less_often_until_it_gives_something() {
+        let mut lanes = Lanes::default();
+        lanes.apply(LaneChange::Due(Lane(1), at(0)));
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            waits.push(lanes.full_wait(Lane(1)).get());
+            lanes.apply(LaneChange::Full(Lane(1)));
+        }
+        assert_eq!(waits, [20, 40, 80, 160, 320, 640, 1_000, 1_000]);
+        lanes.apply(LaneChange::Served(Lane(1)));
+        assert_eq!(lanes.full_wait(Lane(1)).get(), 20);
     }
 
     #[test]

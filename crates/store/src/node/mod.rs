@@ -8,4 +8,4 @@ pub mod sums;
 
 pub use answered::Answered;
 pub use cache::ParcelCache;
-pub use lanes::{LaneChange, Lanes};
+pub use lanes::{FULL_WAIT_MIN, LaneChange, Lanes};
