@@ -35,7 +35,8 @@ enum Command {
     /// Measure hooklatch on this machine, beside a bare server.
     ///
     /// Example: `cargo xtask bench --fill 0 --seconds 2`; `cargo xtask bench --help` names the options.
-    /// `cargo xtask bench --receiver [EVENTS]` measures the kit for receivers, on every store.
+    /// `cargo xtask bench --receiver [EVENTS] [STORE …]` measures the kit for receivers, on every store
+    /// or on those that are named.
     #[command(disable_help_flag = true)]
     Bench {
         /// The options of the load generator.

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS hooklatch_claims (
     -- Processing: the end of the lease. Released: when it may be tried again. Completed and dead:
     -- when the record may go.
     until_at    BIGINT           NOT NULL,
-    -- When a sweep looks at the record. It is in the index instead of the time above, because a
+    -- From when on sweeps look at the record. It is in the index instead of the time above, because a
     -- completion does not change it: it then writes the row alone, and in place.
     sweep_at    BIGINT           NOT NULL,
     result      MEDIUMBLOB       NULL,

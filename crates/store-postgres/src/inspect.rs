@@ -29,7 +29,10 @@ async fn look(client: &Client) -> Result<Inspection, Fault> {
         return Ok(nothing);
     }
     let sql = "SELECT COUNT(*), MIN(id) FROM (\
-               SELECT id FROM hooklatch.deliveries_live WHERE status <= 1 LIMIT $1) waiting";
+               (SELECT id FROM hooklatch.deliveries_live WHERE status = 0 LIMIT $1) \
+               UNION ALL \
+               (SELECT id FROM hooklatch.deliveries_live WHERE status = 1 LIMIT $1) \
+               LIMIT $1) waiting";
     let row = client.query_one(sql, &[&WAITING_COUNTED_MAX]).await?;
     let (many, first): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
     Ok(Inspection {

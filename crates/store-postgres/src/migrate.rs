@@ -19,7 +19,7 @@ struct Step {
 }
 
 /// The steps, from version 1 on.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 9] = [
     Step {
         sql: include_str!("schema/0001.sql"),
         compatible_from: 1,
@@ -54,10 +54,6 @@ const STEPS: [Step; 10] = [
     },
     Step {
         sql: include_str!("schema/0009.sql"),
-        compatible_from: 1,
-    },
-    Step {
-        sql: include_str!("schema/0010.sql"),
         compatible_from: 1,
     },
 ];

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS hooklatch_claims (
     event_type    text        NOT NULL DEFAULT '',
     received_at   timestamptz,
     first_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- When a sweep looks at the record. It is in the index instead of the times above, because a
+    -- From when on sweeps look at the record. It is in the index instead of the times above, because a
     -- completion does not change it: no index is written then, and the new version of the row lies
     -- beside the old one, on a page that keeps room for that.
     sweep_at      timestamptz NOT NULL DEFAULT clock_timestamp()

@@ -52,19 +52,13 @@ const LOAD_STEP: &str = "\
 SELECT result FROM hooklatch_steps \
 WHERE `key` = ? AND epoch = ? AND generation = ? AND step = ?";
 
-const DUE: &str = concat!(
-    "SELECT `key`, state IN (2, 4) AND until_at <= ",
+/// Records that nobody has completed are passed over.
+const EXPIRED: &str = concat!(
+    "SELECT `key` FROM hooklatch_claims WHERE sweep_at <= ",
     now_us!(),
-    " FROM hooklatch_claims WHERE sweep_at <= ",
+    " AND state IN (2, 4) AND until_at <= ",
     now_us!(),
     " ORDER BY sweep_at LIMIT ? FOR UPDATE SKIP LOCKED"
-);
-
-/// Of a record that may not go yet: looked at again when it may, or in an hour if nobody can say.
-const SWEEP_LATER: &str = concat!(
-    "UPDATE hooklatch_claims SET sweep_at = GREATEST(until_at, IF(state IN (2, 4), 0, ",
-    now_us!(),
-    " + 3600000000)) WHERE `key` = ?"
 );
 
 /// Records in MySQL or MariaDB, each under a lease.
@@ -160,19 +154,15 @@ impl MysqlStore {
     async fn swept(&self, limit: u32) -> Result<u64, Error> {
         let mut connection = self.connection().await?;
         let mut tx = connection.start_transaction(read_committed()).await?;
-        let due: Vec<(Vec<u8>, bool)> = tx.exec(DUE, (limit,)).await?;
-        for (key, expired) in &due {
-            if *expired {
-                let steps = "DELETE FROM hooklatch_steps WHERE `key` = ?";
-                tx.exec_drop(steps, (key,)).await?;
-                let claim = "DELETE FROM hooklatch_claims WHERE `key` = ?";
-                tx.exec_drop(claim, (key,)).await?;
-            } else {
-                tx.exec_drop(SWEEP_LATER, (key,)).await?;
-            }
+        let keys: Vec<Vec<u8>> = tx.exec(EXPIRED, (limit,)).await?;
+        for key in &keys {
+            let steps = "DELETE FROM hooklatch_steps WHERE `key` = ?";
+            tx.exec_drop(steps, (key,)).await?;
+            let claim = "DELETE FROM hooklatch_claims WHERE `key` = ?";
+            tx.exec_drop(claim, (key,)).await?;
         }
         tx.commit().await?;
-        Ok(due.iter().filter(|(_, expired)| *expired).count() as u64)
+        Ok(keys.len() as u64)
     }
 }
 

@@ -56,17 +56,15 @@ const LOAD_STEP: &str = "\
 SELECT result FROM hooklatch_steps \
 WHERE key = $1 AND epoch = $2 AND generation = $3 AND step = $4";
 
-/// A record that may not go yet is looked at again when it may, or in an hour if nobody can say.
+/// Records that nobody has completed are passed over. The time is asked once, as a value that an index
+/// can be searched for: the clock itself is another one for each row.
 const SWEEP: &str = "\
-WITH due AS (SELECT key, state IN (2, 4) AND expires_at <= clock_timestamp() AS expired \
-  FROM hooklatch_claims WHERE sweep_at <= clock_timestamp() \
+WITH expired AS (SELECT key FROM hooklatch_claims \
+  WHERE sweep_at <= (SELECT clock_timestamp()) \
+   AND state IN (2, 4) AND expires_at <= (SELECT clock_timestamp()) \
   ORDER BY sweep_at LIMIT $1 FOR UPDATE SKIP LOCKED), \
- later AS (UPDATE hooklatch_claims SET sweep_at = CASE WHEN state IN (2, 4) THEN expires_at \
-   ELSE GREATEST(lease_until, clock_timestamp() + interval '1 hour') END \
-  FROM due WHERE hooklatch_claims.key = due.key AND NOT due.expired), \
- steps AS (DELETE FROM hooklatch_steps USING due \
-  WHERE hooklatch_steps.key = due.key AND due.expired) \
-DELETE FROM hooklatch_claims USING due WHERE hooklatch_claims.key = due.key AND due.expired";
+ steps AS (DELETE FROM hooklatch_steps USING expired WHERE hooklatch_steps.key = expired.key) \
+DELETE FROM hooklatch_claims USING expired WHERE hooklatch_claims.key = expired.key";
 
 /// Whether a claim waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

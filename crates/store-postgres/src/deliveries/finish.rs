@@ -2,10 +2,10 @@
 //! recorded either way.
 //!
 //! Nearly all have delivered, under the lease that they were made for. Such a delivery leaves the live
-//! ones in any case, so its row is taken out as it is read; what core then says of it is written as
-//! ever. All others are locked and read.
+//! ones in any case, so where a whole batch is of that kind, its rows are taken out as they are read;
+//! what core then says of them is written as ever.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use hooklatch_core::delivery::Delivery;
 use hooklatch_core::delivery::lifecycle::{Finish, Next};
@@ -15,6 +15,7 @@ use hooklatch_core::time::{Millis, Timestamp};
 use hooklatch_store::node::LaneChange;
 use hooklatch_store::record::delivery::Columns;
 use hooklatch_store::{Finished, LaneReporting, Reported};
+use tokio_postgres::Row;
 
 use super::limits::reported;
 use super::{AttemptRow, Delivering, Plan, PreparedFinish, Statements};
@@ -49,11 +50,16 @@ struct Ending {
     delivered: Vec<(i64, i64)>,
     /// All others.
     others: Vec<i64>,
+    /// The lanes of which something is reported.
+    lanes: Vec<i64>,
 }
 
 impl Ending {
     fn of(tasks: &[Delivering]) -> Self {
-        let mut ending = Self::default();
+        let mut ending = Self {
+            lanes: reported(tasks),
+            ..Self::default()
+        };
         for task in tasks {
             let finish = match task {
                 Delivering::Finish(task) => &task.input.finish,
@@ -71,52 +77,89 @@ impl Ending {
                 | Next::FailOver(_) => ending.others.push(id),
             }
         }
-        // In one order, as every batch locks them.
         ending.delivered.sort_unstable();
+        ending.delivered.dedup();
         ending
     }
 
-    /// Those that were not where they were looked for: overtaken, or ended already.
-    fn missed(&self, taken: &HashSet<DeliveryId>) -> Vec<i64> {
-        let ids = self.delivered.iter().map(|(id, _)| *id);
-        ids.filter(|id| !taken.contains(&DeliveryId::from_number(*id)))
-            .collect()
+    fn all(&self) -> Vec<i64> {
+        let delivered = self.delivered.iter().map(|(id, _)| *id);
+        delivered.chain(self.others.iter().copied()).collect()
     }
 }
 
 /// Begins the transaction and reads what the tasks end. Answers the database's time.
+///
+/// Every batch locks deliveries in one order, and then the lanes. So rows are taken out only where
+/// all of them can be; a batch in which one attempt failed, or was overtaken, locks them all.
 pub(super) async fn read(
     link: &mut Link<Statements>,
     memory: &Memory,
     tasks: &[Delivering],
     plan: &mut Plan,
 ) -> Result<(Live, Timestamp), Fault> {
-    let batch = link.next_batch();
     let ending = Ending::of(tasks);
-    let lanes = reported(tasks);
-    let health = async {
-        if lanes.is_empty() {
-            return Ok(Vec::new());
-        }
-        link.client.query(&link.statements.health, &[&lanes]).await
-    };
-    let (now, taken, rows, health) = tokio::join!(
+    if ending.others.is_empty()
+        && let Some(read) = take_all(link, memory, &ending, plan).await?
+    {
+        return Ok(read);
+    }
+    lock_all(link, memory, &ending, plan).await
+}
+
+/// Takes everything out that was delivered; or nothing, where a part of it is not there.
+async fn take_all(
+    link: &mut Link<Statements>,
+    memory: &Memory,
+    ending: &Ending,
+    plan: &mut Plan,
+) -> Result<Option<(Live, Timestamp)>, Fault> {
+    let batch = link.next_batch();
+    let (now, taken, health) = tokio::join!(
         biased;
         link.begin(batch, &memory.clock),
         take(link, &ending.delivered),
-        lock(link, &ending.others),
-        health,
+        health(link, &ending.lanes),
+    );
+    let (now, taken, health) = (now?, taken?, health?);
+    if taken.len() < ending.delivered.len() {
+        link.client.batch_execute("ROLLBACK").await?;
+        return Ok(None);
+    }
+    plan.notes.read(&health)?;
+    plan.taken = taken.iter().map(|delivery| delivery.id).collect();
+    Ok(Some((by_id(taken), now)))
+}
+
+async fn lock_all(
+    link: &mut Link<Statements>,
+    memory: &Memory,
+    ending: &Ending,
+    plan: &mut Plan,
+) -> Result<(Live, Timestamp), Fault> {
+    let batch = link.next_batch();
+    let (now, locked, health) = tokio::join!(
+        biased;
+        link.begin(batch, &memory.clock),
+        lock(link, ending.all()),
+        health(link, &ending.lanes),
     );
     let now = now?;
     plan.notes.read(&health?)?;
-    let taken = taken?;
-    plan.taken = taken.iter().map(|delivery| delivery.id).collect();
-    let mut live: Live = HashMap::with_capacity(tasks.len());
-    let missed = lock(link, &ending.missed(&plan.taken)).await?;
-    for delivery in taken.into_iter().chain(rows?).chain(missed) {
-        live.insert(delivery.id, delivery);
+    Ok((by_id(locked?), now))
+}
+
+fn by_id(deliveries: Vec<Delivery>) -> Live {
+    let deliveries = deliveries.into_iter();
+    deliveries.map(|delivery| (delivery.id, delivery)).collect()
+}
+
+async fn health(link: &Link<Statements>, lanes: &[i64]) -> Result<Vec<Row>, Fault> {
+    if lanes.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok((live, now))
+    let statement = &link.statements.health;
+    Ok(link.client.query(statement, &[&lanes]).await?)
 }
 
 async fn take(link: &Link<Statements>, ended: &[(i64, i64)]) -> Result<Vec<Delivery>, Fault> {
@@ -130,7 +173,7 @@ async fn take(link: &Link<Statements>, ended: &[(i64, i64)]) -> Result<Vec<Deliv
     delivery::decode_all(&taken)
 }
 
-async fn lock(link: &Link<Statements>, ids: &[i64]) -> Result<Vec<Delivery>, Fault> {
+async fn lock(link: &Link<Statements>, ids: Vec<i64>) -> Result<Vec<Delivery>, Fault> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

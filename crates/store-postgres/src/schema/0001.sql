@@ -89,7 +89,8 @@ CREATE TABLE hooklatch.deliveries_live (
     since bigint NOT NULL, created bigint NOT NULL, suffix boolean NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX deliveries_live_due ON hooklatch.deliveries_live (lane, at, id) WHERE status <= 1;
+-- What waits and what is leased have an index each, so that to lease a row adds to one of them only.
+CREATE INDEX deliveries_live_pending ON hooklatch.deliveries_live (lane, at, id) WHERE status = 0;
 CREATE INDEX deliveries_live_leased ON hooklatch.deliveries_live (lane, at) WHERE status = 1;
 CREATE INDEX deliveries_live_endpoint ON hooklatch.deliveries_live (endpoint, message)
     WHERE endpoint IS NOT NULL;

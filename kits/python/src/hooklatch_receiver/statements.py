@@ -81,20 +81,16 @@ UPDATE hooklatch_claims SET state = 4, error = $3, lease_until = NULL,
        expires_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
 WHERE key = $1 AND token = $2 AND state = 1""")
 
-# A record that may not go yet is looked at again when it may, or in an hour if nobody can say.
+# Records that nobody has completed are passed over. The time is asked once, as a value that an index
+# can be searched for: the clock itself is another one for each row.
 _SWEEP = _named("""
-WITH due AS (
-  SELECT key, state IN (2, 4) AND expires_at <= clock_timestamp() AS expired
-  FROM hooklatch_claims WHERE sweep_at <= clock_timestamp()
+WITH expired AS (
+  SELECT key FROM hooklatch_claims
+  WHERE sweep_at <= (SELECT clock_timestamp())
+    AND state IN (2, 4) AND expires_at <= (SELECT clock_timestamp())
   ORDER BY sweep_at LIMIT $1 FOR UPDATE SKIP LOCKED
-), later AS (
-  UPDATE hooklatch_claims
-  SET sweep_at = CASE WHEN state IN (2, 4) THEN expires_at
-                      ELSE GREATEST(lease_until, clock_timestamp() + interval '1 hour') END
-  FROM due WHERE hooklatch_claims.key = due.key AND NOT due.expired
 ), swept AS (
-  DELETE FROM hooklatch_claims USING due
-  WHERE hooklatch_claims.key = due.key AND due.expired
+  DELETE FROM hooklatch_claims USING expired WHERE hooklatch_claims.key = expired.key
   RETURNING hooklatch_claims.key, hooklatch_claims.epoch
 ), steps AS (
   DELETE FROM hooklatch_steps USING swept
