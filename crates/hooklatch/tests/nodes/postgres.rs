@@ -84,8 +84,9 @@ impl Postgres {
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.cluster());
         command.args(["-p", &self.address.port().to_string()]);
+        let listen = format!("listen_addresses={}", self.address.ip());
         for setting in [
-            "listen_addresses=127.0.0.1",
+            listen.as_str(),
             "unix_socket_directories=",
             "max_connections=100",
         ] {

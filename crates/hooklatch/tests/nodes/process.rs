@@ -1,7 +1,8 @@
 //! Processes from outside: signals, memory, a port, a span of time.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -46,9 +47,13 @@ pub async fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// An address of loopback that nobody has now.
+/// An address of loopback that nobody has, and that nobody gets while its owner is down: connections
+/// and all other servers of tests are at 127.0.0.1, and each process has addresses of its own beside.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    static NUMBER: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, high, low, NUMBER.fetch_add(1, Ordering::Relaxed));
+    let listener = TcpListener::bind((own, 0)).expect("loopback has a free port");
     listener.local_addr().expect("it is bound")
 }
 
