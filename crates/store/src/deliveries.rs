@@ -65,9 +65,9 @@ pub struct Lease {
 pub struct Leases {
     /// The deliveries, each leased durably.
     pub leased: Vec<Lease>,
-    /// How long until the next one is due in a lane that was not at its capacity, or until the
-    /// first lease may end in one that others fill up to its [`Terms::live_max`]. None: nothing is
-    /// waiting there.
+    /// How long until the next one is due in a lane that was not at its capacity, or until one that
+    /// is filled up to its [`Terms::live_max`] is worth another look, because others may have ended
+    /// their leases there. None: nothing is waiting there.
     pub next_due_in: Option<Millis>,
 }
 
