@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod field;
 pub mod filter;
 pub mod fingerprint;
+mod hex;
 pub mod ids;
 pub mod invariants;
 pub mod json;

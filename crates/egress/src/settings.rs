@@ -49,7 +49,7 @@ impl Default for SenderSettings {
             reach: Reach::PublicOnly,
             idle_timeout: Duration::from_secs(30),
             connection_age_max: Duration::from_secs(300),
-            idle_per_host: 64,
+            idle_per_host: 256,
             idle_total: 1_024,
             dns_concurrency: 32,
             dns_timeout: Duration::from_secs(5),

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::hex;
 use crate::ids::MessageId;
 use crate::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 
@@ -70,10 +71,7 @@ pub fn derived_key(key: &str, message: MessageId) -> String {
     hash.update((key.len() as u64).to_be_bytes());
     hash.update(key.as_bytes());
     hash.update(message.to_string().as_bytes());
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::text(&hash.finalize())
 }
 
 fn unquote(rest: &str) -> Result<String, KeyRefusal> {

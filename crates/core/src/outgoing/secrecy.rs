@@ -24,11 +24,41 @@ const NOT_SECRET: [&str; 2] = ["idempotency-key", "event-key"];
 
 /// Whether a header or a parameter with this name may carry a secret. Case plays no part, nor does
 /// whether words are joined by hyphens or underscores.
+///
+/// Every header of every attempt comes through here, so that nothing is copied.
 pub fn may_be_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    let marked = MARKS.iter().any(|mark| name.contains(mark))
-        || name.split('-').any(|word| word == MARKED_WORD);
-    marked && !NOT_SECRET.iter().any(|end| name.ends_with(end))
+    let name = name.as_bytes();
+    let marked = (0..name.len()).any(|at| {
+        let rest = &name[at..];
+        MARKS.iter().any(|mark| begins_with(rest, mark)) || is_marked_word(name, at)
+    });
+    let ends_with = |end: &str| {
+        let begin = name.len().checked_sub(end.len());
+        begin.is_some_and(|begin| begins_with(&name[begin..], end))
+    };
+    marked && !NOT_SECRET.into_iter().any(ends_with)
+}
+
+/// Whether [`MARKED_WORD`] stands here by itself.
+fn is_marked_word(name: &[u8], at: usize) -> bool {
+    let is_hyphen = |byte: &u8| folded(*byte) == b'-';
+    let end = at + MARKED_WORD.len();
+    (at == 0 || is_hyphen(&name[at - 1]))
+        && begins_with(&name[at..], MARKED_WORD)
+        && name.get(end).is_none_or(is_hyphen)
+}
+
+fn begins_with(name: &[u8], word: &str) -> bool {
+    let mut pairs = name.iter().zip(word.as_bytes());
+    name.len() >= word.len() && pairs.all(|(byte, of)| folded(*byte) == *of)
+}
+
+/// As [`MARKS`] are written.
+fn folded(byte: u8) -> u8 {
+    match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +70,9 @@ mod tests {
         for name in [
             "authorization",
             "Proxy-Authorization",
+            "auth",
             "x-auth",
+            "X_Auth",
             "X-Auth-User",
             "x-api-key",
             "X_API_KEY",

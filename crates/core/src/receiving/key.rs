@@ -31,6 +31,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex;
 use crate::receiving::limits::{KEY_PART_BYTES_MAX, KEY_PARTS_MAX, STEP_NAME_BYTES_MAX};
 
 const VERSION: u8 = 1;
@@ -151,17 +152,6 @@ fn append(hash: &mut Sha256, part: &[u8]) {
     hash.update(part);
 }
 
-pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    // By hand: a receiver writes several hundred digits for each event.
-    use fmt::Write as _;
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    bytes.iter().try_for_each(|byte| {
-        f.write_char(digit(byte >> 4))?;
-        f.write_char(digit(byte & 15))
-    })
-}
-
 /// Bytes from hexadecimal digits, in lower or upper case; nothing where they are not exactly `N`
 /// pairs of digits.
 pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -177,13 +167,13 @@ pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 impl fmt::Display for ScopeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        hex::write(f, &self.0)
     }
 }
 
 impl fmt::Display for StepKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        hex::write(f, &self.0)
     }
 }
 
@@ -201,14 +191,14 @@ impl fmt::Debug for StepKey {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        hex::write(f, &self.0)
     }
 }
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fingerprint(")?;
-        write_hex(f, &self.0)?;
+        hex::write(f, &self.0)?;
         f.write_str(")")
     }
 }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use crate::receiving::key::{from_hex, write_hex};
+use crate::hex;
+use crate::receiving::key::from_hex;
 
 /// The right to complete, release, renew or fail one attempt. Never shown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,13 +28,7 @@ impl Token {
 
     /// The token in hex, for stores that keep text.
     pub fn to_hex(&self) -> String {
-        struct Hex<'a>(&'a [u8]);
-        impl fmt::Display for Hex<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_hex(f, self.0)
-            }
-        }
-        Hex(&self.0).to_string()
+        hex::text(&self.0)
     }
 }
 

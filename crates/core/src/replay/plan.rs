@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::delivery::DeliveryStatus;
+use crate::hex;
 use crate::ids::{ConnectionId, EndpointId, MessageId, ProjectId, SourceId};
 use crate::time::Timestamp;
 
@@ -111,8 +112,7 @@ impl Plan {
     /// What tells plans apart: lower-case hex SHA-256 of the project and the canonical plan's JSON.
     pub fn digest(&self, project: ProjectId) -> String {
         let text = serde_json::to_string(self).expect("plain values always serialise");
-        let digest = Sha256::digest(format!("{project} {text}"));
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::text(&Sha256::digest(format!("{project} {text}")))
     }
 
     /// Whether each is sent as a message of its own.

@@ -11,6 +11,7 @@ use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use crate::hex;
 use crate::secret::Secret;
 
 /// The hash under an HMAC.
@@ -144,8 +145,7 @@ fn keyed<M: KeyInit>(secret: &[u8]) -> M {
 }
 
 fn hex_of<M: Mac + Clone>(mac: &M, text: &[u8]) -> String {
-    let mac = mac.clone().chain_update(text).finalize().into_bytes();
-    mac.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::text(&mac.clone().chain_update(text).finalize().into_bytes())
 }
 
 fn any_matches<M: Mac + Clone>(mac: &M, parts: &[&[u8]], signatures: &[Signature]) -> Choice {

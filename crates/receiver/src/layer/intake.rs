@@ -169,9 +169,7 @@ impl Rules {
 }
 
 fn content_parts(bytes: &[u8]) -> [String; 2] {
-    let hash = Fingerprint::of(bytes);
-    let hex = hash.as_bytes().iter().map(|byte| format!("{byte:02x}"));
-    ["content".to_owned(), hex.collect()]
+    ["content".to_owned(), Fingerprint::of(bytes).to_string()]
 }
 
 fn timestamp(now: SystemTime) -> Timestamp {

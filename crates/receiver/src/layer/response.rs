@@ -69,9 +69,7 @@ pub fn encode(status: u16, headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
     };
     let mut bytes = to_json(&wire);
     if body.len() > BODY_BYTES_MAX || bytes.len() > RESULT_BYTES_MAX {
-        let hash = Fingerprint::of(body);
-        let hex = hash.as_bytes().iter().map(|byte| format!("{byte:02x}"));
-        wire.body_sha256 = Some(hex.collect());
+        wire.body_sha256 = Some(Fingerprint::of(body).to_string());
         wire.body = None;
         wire.headers.retain(|(_, value)| value.len() <= 1024);
         bytes = to_json(&wire);
