@@ -16,12 +16,30 @@ use crate::database::template::Template;
 use crate::database::{Database, PerMessage};
 use crate::histogram::Histogram;
 use crate::process::Usage;
+use crate::run::progress;
+use crate::shared::pace::Pace;
 
 /// The latency of one in so many transactions is written down: each would cost the cores that are
 /// shared.
 const SAMPLED: f64 = 0.1;
 /// More threads than that bring nothing on the cores of a comparison.
 const THREADS_MAX: u16 = 2;
+
+/// The scripts.
+const MESSAGE: &str = "message.sql";
+const SINGLE: (&str, &str) = (
+    "single.sql",
+    "INSERT INTO baseline.pace VALUES (gen_random_uuid(), 1) ON CONFLICT DO NOTHING;\n",
+);
+const BATCHED: (&str, &str) = (
+    "batched.sql",
+    "INSERT INTO baseline.pace SELECT gen_random_uuid(), 1 FROM generate_series(1, 100) \
+     ON CONFLICT DO NOTHING;\n",
+);
+/// How many rows [`BATCHED`] inserts.
+const BATCH: f64 = 100.0;
+/// Over how many connections the pace is measured: the best of them counts.
+const PACE_CONNECTIONS: [u16; 3] = [4, 16, 64];
 
 /// What pgbench did.
 #[derive(Debug, Serialize)]
@@ -55,7 +73,9 @@ impl<'a> Bench<'a> {
     /// Prepares tables like those of the gateway, in which there is one message that was delivered.
     pub(crate) fn prepare(database: &'a Database, work_dir: &Path) -> Result<Self, Failure> {
         let program = find("pgbench").ok_or("pgbench is missing: it comes with PostgreSQL")?;
-        let mut sql = "CREATE SCHEMA baseline; CREATE SEQUENCE baseline.numbers;".to_owned();
+        let mut sql = "CREATE SCHEMA baseline; CREATE SEQUENCE baseline.numbers; \
+                       CREATE TABLE baseline.pace (key uuid PRIMARY KEY, value integer);"
+            .to_owned();
         for table in TABLES {
             sql.push_str(&format!(
                 "CREATE TABLE baseline.{table} (LIKE hooklatch.{table} INCLUDING ALL);"
@@ -65,7 +85,10 @@ impl<'a> Bench<'a> {
         let directory = tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(work_dir)?;
-        fs::write(directory.path().join("message.sql"), script(database)?)?;
+        fs::write(directory.path().join(MESSAGE), script(database)?)?;
+        for (name, sql) in [SINGLE, BATCHED] {
+            fs::write(directory.path().join(name), sql)?;
+        }
         Ok(Self {
             database,
             directory,
@@ -76,7 +99,7 @@ impl<'a> Bench<'a> {
     /// Inserts for so long.
     pub(crate) fn measure(&self, connections: u16, seconds: u64) -> Result<Baseline, Failure> {
         // Warm-up.
-        self.insert(connections, (seconds / 5).max(1))?;
+        self.insert(MESSAGE, connections, (seconds / 5).max(1))?;
         for old in fs::read_dir(self.directory.path())? {
             let path = old?.path();
             if path.extension().is_none_or(|extension| extension != "sql") {
@@ -84,7 +107,7 @@ impl<'a> Bench<'a> {
             }
         }
         let before = self.database.counters()?;
-        let said = self.insert(connections, seconds)?;
+        let said = self.insert(MESSAGE, connections, seconds)?;
         let after = self.database.counters()?;
         let (per_second, messages) = understand(&said)?;
         let latencies = self.latencies()?;
@@ -98,9 +121,27 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn insert(&self, connections: u16, seconds: u64) -> Result<String, Failure> {
+    /// Measures the pace, each of its parts for so long.
+    pub(crate) fn pace(&self, seconds: u64) -> Result<Pace, Failure> {
+        let best = |(script, _): (&str, &str)| {
+            let mut best: f64 = 0.0;
+            for connections in PACE_CONNECTIONS {
+                progress(&format!("pgbench, {script}"), connections);
+                let (per_second, _) = understand(&self.insert(script, connections, seconds)?)?;
+                best = best.max(per_second);
+            }
+            Ok::<_, Failure>(best)
+        };
+        Ok(Pace {
+            single_rows_per_second: best(SINGLE)?,
+            batched_rows_per_second: best(BATCHED)? * BATCH,
+        })
+    }
+
+    fn insert(&self, script: &str, connections: u16, seconds: u64) -> Result<String, Failure> {
         let output = Command::new(&self.program)
-            .args(["--no-vacuum", "--protocol=prepared", "--file=message.sql"])
+            .args(["--no-vacuum", "--protocol=prepared"])
+            .arg(format!("--file={script}"))
             .args(["--log", &format!("--sampling-rate={SAMPLED}")])
             .arg(format!("--client={connections}"))
             .arg(format!("--jobs={}", connections.min(THREADS_MAX)))

@@ -5,7 +5,9 @@
 pub(crate) mod baseline;
 pub(crate) mod dropping;
 pub(crate) mod ledger;
+pub(crate) mod pace;
 mod report;
+mod targets;
 
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -23,6 +25,7 @@ use crate::scenario::{Scenario, Target};
 use baseline::Baseline;
 use dropping::Dropping;
 use ledger::Comparison;
+use pace::Pace;
 use report::{Report, Row};
 
 /// What is measured unless scenarios are named.
@@ -33,6 +36,9 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario::EndToEnd,
     Scenario::Claim,
 ];
+
+/// How long each part of the pace is measured.
+const PACE_SECONDS: u64 = 3;
 
 /// Measures, prints, and fails if anything went wrong on the way.
 pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
@@ -45,13 +51,16 @@ pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
         seconds: options.seconds,
         bench,
     };
+    let floors = floors(&shared.bench)?;
+    let (baselines, pace) = shared.baselines()?;
     let mut report = Report {
         machine: Machine::describe(&shared.bench.work_dir)?,
         settings: shared.cluster.settings()?,
         seconds: options.seconds,
         endpoint_concurrency: options.endpoint_concurrency,
-        floors: floors(&shared.bench)?,
-        baselines: shared.baselines()?,
+        floors,
+        baselines,
+        pace,
         rows: Vec::new(),
         ledger: None,
         dropping: None,
@@ -94,7 +103,7 @@ impl Shared {
         Ok(Setting { gateway, database })
     }
 
-    fn baselines(&self) -> Result<Vec<Baseline>, Failure> {
+    fn baselines(&self) -> Result<(Vec<Baseline>, Pace), Failure> {
         let mut setting = self.start(1)?;
         let Setting { gateway, database } = &mut setting;
         self.bench
@@ -106,7 +115,8 @@ impl Shared {
             progress("pgbench, the rows of an accepted message", *connections);
             baseline.measure(*connections, self.seconds)
         });
-        measured.collect()
+        let measured = measured.collect::<Result<_, Failure>>()?;
+        Ok((measured, baseline.pace(PACE_SECONDS)?))
     }
 
     fn rows(&self, nodes: usize, report: &mut Report) {

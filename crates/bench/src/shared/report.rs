@@ -11,24 +11,15 @@ use crate::measure::Figures;
 use crate::report::{
     DELIVERY_COLUMNS, Floor, delivery_cells, new_table, print_floors, print_machine,
 };
-use crate::scenario::{Arrivals, Scenario};
+use crate::scenario::Scenario;
 use crate::shared::baseline::Baseline;
 use crate::shared::dropping::{Dropping, Window};
 use crate::shared::ledger::Comparison;
+use crate::shared::pace::{self, Pace};
+use crate::shared::targets;
 
-/// Five times what Svix, a comparable server, was measured to accept a second (1,650) on two cores
-/// with the load generator beside it, PostgreSQL 15 and Redis 7.
-const ACCEPTED_MIN: f64 = 8_250.0;
-/// Five times what it delivered (886).
-const DELIVERED_MIN: f64 = 4_430.0;
-/// Processor time of gateway and database for a message that was accepted and delivered.
-const CPU_MS_MAX: f64 = 0.45;
-/// Commits a message, under load.
-const COMMITS_MAX: f64 = 0.2;
 /// What a full ledger must leave of the empty store's rate.
 const LEDGER_SHARE_MIN: f64 = 0.8;
-/// A row with fewer connections is no load.
-const LOAD_CONNECTIONS_MIN: u16 = 32;
 
 /// Everything.
 #[derive(Debug, Serialize)]
@@ -45,6 +36,8 @@ pub(super) struct Report {
     pub floors: Vec<Floor>,
     /// The bare database.
     pub baselines: Vec<Baseline>,
+    /// How quick the database is on this machine.
+    pub pace: Pace,
     /// The gateway.
     pub rows: Vec<Row>,
     /// On a large ledger, if that was asked for.
@@ -68,79 +61,12 @@ pub(super) struct Row {
     pub figures: Figures,
 }
 
-/// A figure beside what it should be.
-#[derive(Debug, PartialEq, Serialize)]
-struct Verdict {
-    what: String,
-    nodes: usize,
-    connections: u16,
-    measured: f64,
-    target: f64,
-    /// Whether more is better.
-    at_least: bool,
-}
-
-impl Verdict {
-    fn is_met(&self) -> bool {
-        if self.at_least {
-            self.measured >= self.target
-        } else {
-            self.measured <= self.target
-        }
-    }
-}
-
 impl Report {
     fn share_of_baseline(&self, row: &Row) -> Option<f64> {
         let mut baselines = self.baselines.iter();
         let baseline = baselines.find(|it| it.connections == row.connections)?;
         Some(row.figures.per_second / baseline.per_second)
     }
-
-    fn verdicts(&self) -> Vec<Verdict> {
-        // An event of the claim API is two requests, each of which waits for its own commit: the targets
-        // are of messages.
-        let loaded =
-            |row: &&Row| row.connections >= LOAD_CONNECTIONS_MIN && row.scenario != Scenario::Claim;
-        let rows = self.rows.iter().filter(loaded);
-        rows.flat_map(verdicts_on).collect()
-    }
-}
-
-fn verdicts_on(row: &Row) -> Vec<Verdict> {
-    let verdict = |what: &str, measured: f64, target: f64, at_least| Verdict {
-        what: format!("{}: {what}", row.scenario.name()),
-        nodes: row.nodes,
-        connections: row.connections,
-        measured,
-        target,
-        at_least,
-    };
-    let figures = &row.figures;
-    let mut verdicts = Vec::new();
-    if row.scenario.arrivals() == Arrivals::Unique {
-        verdicts.push(verdict(
-            "accepted/s",
-            figures.per_second,
-            ACCEPTED_MIN,
-            true,
-        ));
-    }
-    if let Some(deliveries) = &figures.deliveries {
-        let rate = deliveries.end_to_end_per_second;
-        verdicts.push(verdict("delivered/s", rate, DELIVERED_MIN, true));
-        let cpu_ms = figures.database.as_ref().and_then(PerMessage::cpu_ms);
-        verdicts.extend(cpu_ms.map(|it| verdict("CPU-ms a message", it, CPU_MS_MAX, false)));
-    }
-    if let Some(database) = &figures.database {
-        verdicts.push(verdict(
-            "commits a message",
-            database.commits,
-            COMMITS_MAX,
-            false,
-        ));
-    }
-    verdicts
 }
 
 /// Prints it to standard output.
@@ -157,7 +83,7 @@ pub(super) fn print(report: &Report, json: bool) -> Result<(), Failure> {
     print_baselines(&report.baselines);
     print_rows(report);
     print_deliveries(&report.rows);
-    print_verdicts(&report.verdicts());
+    print_targets(report);
     if let Some(ledger) = &report.ledger {
         print_ledger(ledger);
     }
@@ -179,16 +105,7 @@ fn to_json(report: &Report) -> Result<Value, Failure> {
     if let Some(ledger) = &report.ledger {
         json["ledger"]["share_of_empty"] = json!(ledger.share());
     }
-    let targets = report.verdicts().into_iter().map(|verdict| {
-        let is_met = verdict.is_met();
-        Ok((serde_json::to_value(verdict)?, is_met))
-    });
-    let targets: Vec<(Value, bool)> = targets.collect::<Result<_, Failure>>()?;
-    let with_end = targets.into_iter().map(|(mut target, is_met)| {
-        target["met"] = is_met.into();
-        target
-    });
-    json["targets"] = with_end.collect();
+    json["targets"] = serde_json::to_value(targets::verdicts(&report.rows, &report.pace))?;
     Ok(json)
 }
 
@@ -281,17 +198,32 @@ fn print_deliveries(rows: &[Row]) {
     print_unless_empty(&table);
 }
 
-fn print_verdicts(verdicts: &[Verdict]) {
-    let mut table = new_table(&["target", "nodes", "conns", "measured", "wanted", "met"]);
-    for verdict in verdicts {
-        let sign = if verdict.at_least { "≥" } else { "≤" };
+fn print_targets(report: &Report) {
+    let pace = &report.pace;
+    println!(
+        "\nTargets come from a machine whose PostgreSQL took {:.0} single rows a second, and {:.0} in \
+         statements of 100; this one takes {:.0} and {:.0}, and is expected to do {:.0} %",
+        pace::THEIRS.single_rows_per_second,
+        pace::THEIRS.batched_rows_per_second,
+        pace.single_rows_per_second,
+        pace.batched_rows_per_second,
+        pace.share() * 100.0,
+    );
+    let columns = [
+        "target", "nodes", "conns", "measured", "wanted", "met", "here", "met here",
+    ];
+    let mut table = new_table(&columns);
+    let yes = |met| if met { "yes" } else { "no" }.to_owned();
+    for verdict in targets::verdicts(&report.rows, pace) {
         table.add_row([
-            verdict.what.clone(),
+            verdict.what,
             verdict.nodes.to_string(),
             verdict.connections.to_string(),
             rounded(verdict.measured),
-            format!("{sign} {}", rounded(verdict.target)),
-            if verdict.is_met() { "yes" } else { "no" }.to_owned(),
+            verdict.bound.said(rounded(verdict.target)),
+            yes(verdict.met),
+            verdict.bound.said(rounded(verdict.target_here)),
+            yes(verdict.met_here),
         ]);
     }
     print_unless_empty(&table);
