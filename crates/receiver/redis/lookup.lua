@@ -1,10 +1,15 @@
 -- Shows a record; nothing where there is none.
--- KEYS[1] the record, as claim.lua has it. Answers {state, attempt, generation, provider, event type,
--- received at in ms since 1970 or "", result or nothing, error or nothing, token, fence, epoch, origin,
--- fingerprint, end in ms since 1970, now in ms since 1970}. The end is that of the lease, of the wait
--- for the next try, or of the retention, by the state.
+-- KEYS as claim.lua has them. Answers {state, attempt, generation, provider, event type, received at in ms
+-- since 1970 or "", result or nothing, error or nothing, token, fence, epoch, origin, fingerprint, end in
+-- ms since 1970, now in ms since 1970}. The end is that of the lease, of the wait for the next try, or of
+-- the retention, by the state.
 local record = redis.call('GET', KEYS[1])
 if not record then return false end
+-- A completion counts while the record names its token.
+local done = record:sub(1, 1) == '1' and redis.call('GET', KEYS[3])
+if done and done:sub(1, 32) == record:sub(3, 34) then
+  record = '2' .. done:sub(33, 33) .. record:sub(3) .. done:sub(34)
+end
 local fence, epoch, generation, origin, attempt, retention, received, provider, event_type, at =
   record:match('^%w+ (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S*) (%d+) (%d+)\n()')
 local state, last = record:sub(1, 1), record:sub(at + provider + event_type)

@@ -7,6 +7,10 @@
 -- out a number that an old holder still has.
 CREATE SEQUENCE IF NOT EXISTS hooklatch_fence;
 
+-- The primary key is the only index. A time in another one would make every claim wait for the one
+-- page of the index on which all new times lie, and every completion write to it: sweeps look through
+-- the table a part at a time instead. Without it a completion writes to no index at all, on a page that
+-- keeps room for the row's new version.
 CREATE TABLE IF NOT EXISTS hooklatch_claims (
     key           bytea       NOT NULL PRIMARY KEY,
     -- 1 processing, 2 completed, 3 released, 4 dead
@@ -35,14 +39,8 @@ CREATE TABLE IF NOT EXISTS hooklatch_claims (
     provider      text        NOT NULL DEFAULT '',
     event_type    text        NOT NULL DEFAULT '',
     received_at   timestamptz,
-    first_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- From when on sweeps look at the record. It is in the index instead of the times above, because a
-    -- completion does not change it: no index is written then, and the new version of the row lies
-    -- beside the old one, on a page that keeps room for that.
-    sweep_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+    first_seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 85);
-
-CREATE INDEX IF NOT EXISTS hooklatch_claims_sweep ON hooklatch_claims (sweep_at);
 
 CREATE TABLE IF NOT EXISTS hooklatch_steps (
     key        bytea       NOT NULL,

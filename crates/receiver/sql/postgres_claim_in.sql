@@ -8,11 +8,10 @@
 -- set back.
 INSERT INTO hooklatch_claims AS held
     (key, state, token, fence, epoch, generation, origin, fingerprint, attempt, expires_at, result,
-     provider, event_type, received_at, sweep_at)
+     provider, event_type, received_at)
 SELECT $1::bytea, 2, $2::bytea, next.fence, next.fence, 1, 1, $3::bytea, 1,
        clock_timestamp() + $4::bigint * interval '1 millisecond', '',
-       $7::text, $8::text, to_timestamp($9::bigint / 1000.0),
-       clock_timestamp() + $4::bigint * interval '1 millisecond'
+       $7::text, $8::text, to_timestamp($9::bigint / 1000.0)
 FROM (SELECT nextval('hooklatch_fence') AS fence,
              set_config('hooklatch.lock_timeout', current_setting('lock_timeout'), true) AS theirs,
              set_config('lock_timeout', $10::text, true) AS ours) AS next
@@ -37,7 +36,6 @@ ON CONFLICT (key) DO UPDATE SET
     provider = EXCLUDED.provider,
     event_type = EXCLUDED.event_type,
     received_at = EXCLUDED.received_at,
-    sweep_at = EXCLUDED.sweep_at,
     first_seen_at = CASE WHEN held.expires_at <= clock_timestamp() THEN clock_timestamp()
                          ELSE held.first_seen_at END
 WHERE (held.state IN (1, 3) AND held.fingerprint = EXCLUDED.fingerprint

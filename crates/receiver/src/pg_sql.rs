@@ -5,22 +5,18 @@ pub const SCHEMA: &str = include_str!("../sql/postgres.sql");
 
 /// Claims a key that nobody has seen, which most are: without the branches of an update the server
 /// has half as much to do. $1 key, $2 token, $3 fingerprint, $4 lease or retention in ms,
-/// $5 provider, $6 event type, $7 received at, in ms since 1970 or null. `$sweep` is when a sweep
-/// looks at the record, in ms from now.
+/// $5 provider, $6 event type, $7 received at, in ms since 1970 or null.
 macro_rules! first {
-    ($state:literal, $until:literal, $sweep:literal, $result:literal, $set:literal, $back:literal) => {
+    ($state:literal, $until:literal, $result:literal, $set:literal, $back:literal) => {
         concat!(
             "INSERT INTO hooklatch_claims (key, state, token, fence, epoch, generation, origin, \
              fingerprint, attempt, ",
             $until,
-            ", sweep_at, result, provider, event_type, received_at) \
+            ", result, provider, event_type, received_at) \
              SELECT $1::bytea, ",
             $state,
             ", $2::bytea, next.fence, next.fence, 1, 1, $3::bytea, 1, \
-             clock_timestamp() + $4::bigint * interval '1 millisecond', \
-             clock_timestamp() + (",
-            $sweep,
-            ") * interval '1 millisecond', ",
+             clock_timestamp() + $4::bigint * interval '1 millisecond', ",
             $result,
             ", $5::text, $6::text, to_timestamp($7::bigint / 1000.0) \
              FROM (SELECT nextval('hooklatch_fence') AS fence",
@@ -31,23 +27,15 @@ macro_rules! first {
     };
 }
 
-/// In leased mode; $8 retention in ms. One row: it is ours to run. No row: the key is known.
+/// In leased mode. One row: it is ours to run. No row: the key is known.
 #[cfg(feature = "postgres")]
-pub(crate) const FIRST: &str = first!(
-    "1",
-    "lease_until",
-    "$4::bigint + $8::bigint",
-    "NULL",
-    "",
-    ""
-);
+pub(crate) const FIRST: &str = first!("1", "lease_until", "NULL", "", "");
 
 /// The same, without waiting for the disk.
 #[cfg(feature = "postgres")]
 pub(crate) const FIRST_UNSYNCED: &str = first!(
     "1",
     "lease_until",
-    "$4::bigint + $8::bigint",
     "NULL",
     ", set_config('synchronous_commit', 'off', true) AS durability",
     ""
@@ -57,7 +45,6 @@ pub(crate) const FIRST_UNSYNCED: &str = first!(
 pub(crate) const FIRST_IN: &str = first!(
     "2",
     "expires_at",
-    "$4::bigint",
     "''",
     ", set_config('hooklatch.lock_timeout', current_setting('lock_timeout'), true) AS theirs, \
      set_config('lock_timeout', $8::text, true) AS ours",

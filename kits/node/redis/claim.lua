@@ -8,13 +8,21 @@
 -- No time stands in it: the key's own expiry is the server's clock. While the record is processing
 -- or released, that is the end of the lease, or the time of the next try, and the retention on top;
 -- once it is completed or dead, the end of the retention.
--- KEYS[1] the record, KEYS[2] the hash of its steps, in the same slot of a cluster. ARGV: 1 token and
--- 2 fingerprint in hex, 3 lease in ms, 4 largest number of attempts, 5 retention in ms, 6 "1" for a
+-- A record may be completed by plain commands too: SET completion ... NX puts a string beside it, of token
+-- (32 characters), kept (1) and result. That is a completion as long as the record is being processed under
+-- the same token, and ends with the record.
+-- KEYS[1] the record, KEYS[2] the hash of its steps, KEYS[3] its completion, in the same slot of a
+-- cluster. ARGV: 1 token and 2 fingerprint in hex, 3 lease in ms, 4 largest number of attempts, 5 retention in ms, 6 "1" for a
 -- forced replay, 7 provider, 8 event type, 9 received at in ms since 1970 or "".
 -- Answers {"run", fence, epoch, generation, origin, attempt}, {"busy", ms}, {"done", result},
 -- {"dead", error} or {"conflict", state}. States: 1 processing, 2 completed, 3 released, 4 dead.
 -- Origins: 1 first, 2 retry, 3 takeover, 5 replay (4, expired, never: Redis forgets by itself).
 local record = redis.call('GET', KEYS[1])
+-- A completion counts while the record names its token.
+local done = record and record:sub(1, 1) == '1' and redis.call('GET', KEYS[3])
+if done and done:sub(1, 32) == record:sub(3, 34) then
+  record = '2' .. done:sub(33, 33) .. record:sub(3) .. done:sub(34)
+end
 local function text(number) return string.format('%.0f', number) end
 
 local function micros()
@@ -29,7 +37,10 @@ local function run(fence, epoch, generation, origin, attempt)
   local rest = table.concat(
     {fence, epoch, generation, origin, attempt, ARGV[5], ARGV[9], #ARGV[7], #ARGV[8]}, ' ')
   redis.call('SET', KEYS[1], head .. ' ' .. rest .. '\n' .. ARGV[7] .. ARGV[8], 'PX', left)
-  if record then redis.call('PEXPIRE', KEYS[2], left) end
+  if record then
+    redis.call('PEXPIRE', KEYS[2], left)
+    redis.call('DEL', KEYS[3])
+  end
   return {'run', fence, epoch, generation, origin, attempt}
 end
 

@@ -2,15 +2,13 @@
 -- not; where it is gone by then, claim again (three times at most).
 -- $1 key, $2 token (16 random bytes), $3 fingerprint, $4 lease in ms, $5 largest number of
 -- attempts, $6 whether this is a forced replay, $7 provider, $8 event type, $9 received at, in ms
--- since 1970 or null, $10 synchronous_commit for this one statement, '' for what is set, $11 retention
--- in ms, after which a sweep looks at the record
+-- since 1970 or null, $10 synchronous_commit for this one statement, '' for what is set
 INSERT INTO hooklatch_claims AS held
     (key, state, token, fence, epoch, generation, origin, fingerprint, attempt, lease_until,
-     provider, event_type, received_at, sweep_at)
+     provider, event_type, received_at)
 SELECT $1::bytea, 1, $2::bytea, next.fence, next.fence, 1, 1, $3::bytea, 1,
        clock_timestamp() + $4::bigint * interval '1 millisecond',
-       $7::text, $8::text, to_timestamp($9::bigint / 1000.0),
-       clock_timestamp() + ($4::bigint + $11::bigint) * interval '1 millisecond'
+       $7::text, $8::text, to_timestamp($9::bigint / 1000.0)
 FROM (SELECT nextval('hooklatch_fence') AS fence,
              set_config('synchronous_commit', COALESCE(NULLIF($10::text, ''),
                  current_setting('synchronous_commit')), true) AS durability) AS next
@@ -38,7 +36,6 @@ ON CONFLICT (key) DO UPDATE SET
     provider = EXCLUDED.provider,
     event_type = EXCLUDED.event_type,
     received_at = EXCLUDED.received_at,
-    sweep_at = EXCLUDED.sweep_at,
     first_seen_at = CASE WHEN held.expires_at <= clock_timestamp() THEN clock_timestamp()
                          ELSE held.first_seen_at END
 WHERE (held.state IN (1, 3) AND held.fingerprint = EXCLUDED.fingerprint

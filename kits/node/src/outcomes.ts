@@ -112,7 +112,10 @@ export interface ClaimStore {
 export interface Ledger extends ClaimStore {
   /** Null where there is no record, or where it has expired. */
   lookup(key: Buffer): Promise<ClaimRecord | null>;
-  /** Removes at most `limit` expired records, and says how many. Nothing depends on it. */
+  /**
+   * Removes at most `limit` expired records, and says how many. Each call may look through a part of the
+   * records only. Nothing depends on it.
+   */
   sweep(limit: number): Promise<number>;
 }
 

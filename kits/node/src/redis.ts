@@ -146,7 +146,7 @@ export class RedisStore implements Ledger {
 
   private evaluate(script: Script, key: Buffer, args: (string | Buffer)[]): Promise<any> {
     const name = this.name(key);
-    const rest = ['2', name, `${name}:steps`, ...args];
+    const rest = ['3', name, `${name}:steps`, `${name}:done`, ...args];
     const ask = async (): Promise<unknown> => {
       try {
         return await this.client.sendCommand(['EVALSHA', script.sha, ...rest], AS_BYTES);

@@ -1,8 +1,11 @@
-//! Redis and Valkey: one string for each event, made by one plain command and changed by scripts.
+//! Redis and Valkey: one string for each event and one for its completion, made by plain commands and
+//! changed by scripts.
 //!
 //! Most events are new, and a script costs the server several times what a command does: so a claim
-//! is tried by `SET … NX` first, and only a key that is known is looked at by a script. No time is
-//! written: the key's own expiry says when a lease ends.
+//! is tried by `SET … NX` first, and only a key that is known is looked at by a script; and a completion
+//! is put beside the record by `SET … NX` too, where it counts as long as the record names the same
+//! token. No time is written: the key's own expiry says when a lease ends. A completed record stays for
+//! its retention, and up to a 64th longer.
 //!
 //! What it promises: effectively once while the primary lives. A failover may forget what the
 //! promoted replica had not yet got, a restart what the append-only file had not; use
@@ -29,10 +32,14 @@ use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
 use crate::table::process_now_ms;
 use crate::token;
-use text::{first_record, read_claimed, read_record, received_at, unknown};
+use text::{completion_record, first_record, read_claimed, read_record, received_at, unknown};
 
 /// What stands before a key, unless the caller says otherwise.
 pub const PREFIX: &str = "hooklatch:claim:";
+
+/// A completed record may stay longer than was asked, by what was left of its lease, if that is no more
+/// than this part of it.
+const LONGER: u64 = 64;
 
 /// How long to wait for an answer of the server.
 const RESPONSE_MAX: Duration = Duration::from_secs(5);
@@ -44,6 +51,17 @@ pub struct RedisStore {
     scripts: std::sync::Arc<Scripts>,
     prefix: String,
     replicas: Option<Replicas>,
+}
+
+/// What became of a completion beside its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// The record is completed, for as long as was asked.
+    Counts,
+    /// It is there; a script has to see to the record.
+    Put,
+    /// There is one already.
+    Taken,
 }
 
 /// How many replicas a claim waits for, and how long.
@@ -107,9 +125,9 @@ impl RedisStore {
 
     fn on<'a>(&self, script: &'a Script, key: &ScopeKey) -> ScriptInvocation<'a> {
         let name = self.name(key);
-        let steps = steps(&name);
+        let (steps, completion) = (steps(&name), completion(&name));
         let mut script = script.key(name);
-        script.key(steps);
+        script.key(steps).key(completion);
         script
     }
 
@@ -210,6 +228,70 @@ impl RedisStore {
         Err(error.into())
     }
 
+    /// Nearly always by plain commands.
+    async fn completed(
+        &self,
+        held: &Held,
+        result: Option<&[u8]>,
+        retention: Duration,
+    ) -> Result<Completion, Error> {
+        let retention_ms = millis(retention, RETENTION_MAX);
+        let beside = self.complete_beside(held, result, retention_ms).await?;
+        if beside == Beside::Counts {
+            return Ok(Completion::Applied);
+        }
+        let mut script = self.on(&self.scripts.complete, &held.key);
+        script
+            .arg(held.token.to_hex())
+            .arg(result.unwrap_or_default())
+            .arg(retention_ms)
+            .arg(u8::from(result.is_some()))
+            .arg(u8::from(beside == Beside::Put));
+        let word: String = script.invoke_async(&mut self.connection.clone()).await?;
+        match word.as_str() {
+            "applied" => Ok(Completion::Applied),
+            "already_complete" => Ok(Completion::AlreadyComplete),
+            "fenced" => Ok(Completion::Fenced),
+            "gone" => Ok(Completion::Gone),
+            other => Err(unknown(other)),
+        }
+    }
+
+    /// Puts a completion beside the record, and looks whose that is and when it ends. Who holds a record
+    /// by this token now has held it when the completion came: tokens never come back.
+    async fn complete_beside(
+        &self,
+        held: &Held,
+        result: Option<&[u8]>,
+        retention_ms: u64,
+    ) -> Result<Beside, Error> {
+        let (name, token) = (self.name(&held.key), held.token.to_hex());
+        let most_ms = retention_ms + retention_ms / LONGER;
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET")
+            .arg(completion(&name))
+            .arg(completion_record(&token, result))
+            .arg("NX")
+            .arg("PX")
+            // It outlives the record.
+            .arg(most_ms + 1_000);
+        pipe.cmd("GETRANGE").arg(&name).arg(0).arg(33);
+        pipe.cmd("PTTL").arg(&name);
+        let answers = pipe.query_async(&mut self.connection.clone()).await;
+        let (put, head, left_ms): (Option<String>, Vec<u8>, i64) = answers?;
+        if put.is_none() {
+            return Ok(Beside::Taken);
+        }
+        let is_ours = head.strip_prefix(b"10") == Some(token.as_bytes());
+        let lasts =
+            u64::try_from(left_ms).is_ok_and(|left| (retention_ms..=most_ms).contains(&left));
+        Ok(if is_ours && lasts {
+            Beside::Counts
+        } else {
+            Beside::Put
+        })
+    }
+
     async fn record(&self, key: &ScopeKey) -> Result<Option<(Record, u64)>, Error> {
         let script = self.on(&self.scripts.lookup, key);
         let answer: Option<Vec<Field>> = script.invoke_async(&mut self.connection.clone()).await?;
@@ -243,19 +325,8 @@ impl Store for RedisStore {
         result: Option<&[u8]>,
         retention: Duration,
     ) -> Result<Completion, StoreError> {
-        let mut script = self.scripts.complete.key(self.name(&held.key));
-        script
-            .arg(held.token.to_hex())
-            .arg(result.unwrap_or_default())
-            .arg(millis(retention, RETENTION_MAX))
-            .arg(u8::from(result.is_some()));
-        match self.word("complete", &script).await?.as_str() {
-            "applied" => Ok(Completion::Applied),
-            "already_complete" => Ok(Completion::AlreadyComplete),
-            "fenced" => Ok(Completion::Fenced),
-            "gone" => Ok(Completion::Gone),
-            other => Err(StoreError::new("complete", unknown(other))),
-        }
+        let completed = self.completed(held, result, retention).await;
+        completed.map_err(|error| StoreError::new("complete", error))
     }
 
     async fn release(
@@ -332,6 +403,11 @@ impl Store for RedisStore {
             clock: Clock::Server,
         }
     }
+}
+
+/// The completion beside a record of this name.
+fn completion(name: &str) -> String {
+    format!("{name}:done")
 }
 
 /// The hash of the steps of a record of this name.

@@ -25,6 +25,16 @@ pub(super) fn first_record(claim: &Claim, fence: u64, retention_ms: u64) -> Stri
     )
 }
 
+/// A completion beside a record, as claim.lua has it.
+pub(super) fn completion_record(token: &str, result: Option<&[u8]>) -> Vec<u8> {
+    let (kept, result) = result.map_or((b'0', &[][..]), |result| (b'1', result));
+    let mut record = Vec::with_capacity(token.len() + 1 + result.len());
+    record.extend_from_slice(token.as_bytes());
+    record.push(kept);
+    record.extend_from_slice(result);
+    record
+}
+
 /// In milliseconds since 1970; empty where it is not known.
 pub(super) fn received_at(claim: &Claim) -> String {
     let received_at_ms = claim.metadata.received_at_ms();

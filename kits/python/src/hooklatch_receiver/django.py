@@ -125,7 +125,7 @@ class DjangoStore:
         return self._run(statements.lookup(key))
 
     def sweep(self, limit: int) -> int:
-        """Removes at most ``limit`` expired records, and says how many. Nothing depends on it."""
+        """Removes at most ``limit`` expired records of a part of the table; says how many."""
         return self._run(statements.sweep(limit))
 
     def load_step(self, key: bytes, generation: int, step: str) -> bytes | None:

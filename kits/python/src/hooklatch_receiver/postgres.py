@@ -83,7 +83,7 @@ class PostgresStore:
         return self._run(statements.lookup(key))
 
     def sweep(self, limit: int) -> int:
-        """Removes at most ``limit`` expired records, and says how many. Nothing depends on it."""
+        """Removes at most ``limit`` expired records of a part of the table; says how many."""
         return self._run(statements.sweep(limit))
 
     def load_step(self, key: bytes, generation: int, step: str) -> bytes | None:
@@ -132,7 +132,7 @@ class AsyncPostgresStore:
         return await self._run(statements.lookup(key))
 
     async def sweep(self, limit: int) -> int:
-        """Removes at most ``limit`` expired records, and says how many. Nothing depends on it."""
+        """Removes at most ``limit`` expired records of a part of the table; says how many."""
         return await self._run(statements.sweep(limit))
 
     async def load_step(self, key: bytes, generation: int, step: str) -> bytes | None:

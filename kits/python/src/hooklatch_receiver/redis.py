@@ -149,7 +149,7 @@ class _Claims:
 
     def _evaluate(self, script: _Script, key: bytes, *arguments: Any) -> _Question:
         name = self._name(key)
-        return script, (2, name, f"{name}:steps", *arguments)
+        return script, (3, name, f"{name}:steps", f"{name}:done", *arguments)
 
     def _name(self, key: bytes) -> str:
         # In braces, so that a cluster keeps everything of an event together.
