@@ -72,22 +72,36 @@ pub(crate) struct Bench<'a> {
 impl<'a> Bench<'a> {
     /// Prepares tables like those of the gateway, in which there is one message that was delivered.
     pub(crate) fn prepare(database: &'a Database, work_dir: &Path) -> Result<Self, Failure> {
-        let program = find("pgbench").ok_or("pgbench is missing: it comes with PostgreSQL")?;
-        let mut sql = "CREATE SCHEMA baseline; CREATE SEQUENCE baseline.numbers; \
-                       CREATE TABLE baseline.pace (key uuid PRIMARY KEY, value integer);"
-            .to_owned();
+        let mut sql = "CREATE SCHEMA baseline; CREATE SEQUENCE baseline.numbers;".to_owned();
         for table in TABLES {
             sql.push_str(&format!(
                 "CREATE TABLE baseline.{table} (LIKE hooklatch.{table} INCLUDING ALL);"
             ));
         }
-        database.session.execute(&sql)?;
+        let message = script(database)?;
+        Self::with(database, work_dir, &sql, &[(MESSAGE, &message)])
+    }
+
+    /// Prepares a plain table.
+    pub(crate) fn prepare_plain(database: &'a Database, work_dir: &Path) -> Result<Self, Failure> {
+        let sql = "CREATE SCHEMA baseline; \
+                   CREATE TABLE baseline.pace (key uuid PRIMARY KEY, value integer)";
+        Self::with(database, work_dir, sql, &[SINGLE, BATCHED])
+    }
+
+    fn with(
+        database: &'a Database,
+        work_dir: &Path,
+        sql: &str,
+        scripts: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
+        let program = find("pgbench").ok_or("pgbench is missing: it comes with PostgreSQL")?;
+        database.session.execute(sql)?;
         let directory = tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(work_dir)?;
-        fs::write(directory.path().join(MESSAGE), script(database)?)?;
-        for (name, sql) in [SINGLE, BATCHED] {
-            fs::write(directory.path().join(name), sql)?;
+        for (name, script) in scripts {
+            fs::write(directory.path().join(name), script)?;
         }
         Ok(Self {
             database,
@@ -121,7 +135,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Measures the pace, each of its parts for so long.
+    /// Measures the pace on a plain table, each of its parts for so long.
     pub(crate) fn pace(&self, seconds: u64) -> Result<Pace, Failure> {
         let best = |(script, _): (&str, &str)| {
             let mut best: f64 = 0.0;

@@ -38,7 +38,7 @@ const SCENARIOS: [Scenario; 5] = [
 ];
 
 /// How long each part of the pace is measured.
-const PACE_SECONDS: u64 = 3;
+const PACE_SECONDS: u64 = 2;
 
 /// Measures, prints, and fails if anything went wrong on the way.
 pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
@@ -52,14 +52,14 @@ pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
         bench,
     };
     let floors = floors(&shared.bench)?;
-    let (baselines, pace) = shared.baselines()?;
+    let pace = shared.pace()?;
     let mut report = Report {
         machine: Machine::describe(&shared.bench.work_dir)?,
         settings: shared.cluster.settings()?,
         seconds: options.seconds,
         endpoint_concurrency: options.endpoint_concurrency,
         floors,
-        baselines,
+        baselines: shared.baselines()?,
         pace,
         rows: Vec::new(),
         ledger: None,
@@ -69,6 +69,8 @@ pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
     for nodes in options.nodes.iter().copied().map(usize::from) {
         shared.rows(nodes, &mut report);
     }
+    // A machine that others use too is not as quick all the time.
+    report.pace = report.pace.or_quicker(shared.pace()?);
     if options.fill_claims > 0 {
         shared.large_ledger(options.fill_claims, &mut report);
     }
@@ -103,7 +105,7 @@ impl Shared {
         Ok(Setting { gateway, database })
     }
 
-    fn baselines(&self) -> Result<(Vec<Baseline>, Pace), Failure> {
+    fn baselines(&self) -> Result<Vec<Baseline>, Failure> {
         let mut setting = self.start(1)?;
         let Setting { gateway, database } = &mut setting;
         self.bench
@@ -115,8 +117,12 @@ impl Shared {
             progress("pgbench, the rows of an accepted message", *connections);
             baseline.measure(*connections, self.seconds)
         });
-        let measured = measured.collect::<Result<_, Failure>>()?;
-        Ok((measured, baseline.pace(PACE_SECONDS)?))
+        measured.collect()
+    }
+
+    fn pace(&self) -> Result<Pace, Failure> {
+        let database = self.cluster.make_database()?;
+        baseline::Bench::prepare_plain(&database, &self.bench.work_dir)?.pace(PACE_SECONDS)
     }
 
     fn rows(&self, nodes: usize, report: &mut Report) {

@@ -1,8 +1,8 @@
 //! How quick this machine is beside the one on which the peer was measured.
 //!
 //! A rate of one machine says little of another. On the peer's machine it was measured in the same hour
-//! what its PostgreSQL takes without any gateway, and the same is measured here: what the database alone
-//! does less of, or more of, is nobody's merit.
+//! what its PostgreSQL takes without any gateway, and the same is measured here, before all rows and after
+//! them: what the database alone does less of, or more of, is nobody's merit.
 
 use serde::Serialize;
 
@@ -22,6 +22,18 @@ pub(super) const THEIRS: Pace = Pace {
 };
 
 impl Pace {
+    /// The larger of each figure.
+    pub(super) fn or_quicker(self, other: Self) -> Self {
+        Self {
+            single_rows_per_second: self
+                .single_rows_per_second
+                .max(other.single_rows_per_second),
+            batched_rows_per_second: self
+                .batched_rows_per_second
+                .max(other.batched_rows_per_second),
+        }
+    }
+
     /// Which share of the peer's machine this one has: the larger of the two, so that no target gets
     /// lower than both say, and never more than all of it.
     pub(super) fn share(&self) -> f64 {
@@ -48,5 +60,6 @@ mod tests {
             batched_rows_per_second: 89_250.0,
         };
         assert_eq!(slow.share(), 0.75);
+        assert_eq!(slow.or_quicker(quick).share(), 1.0);
     }
 }
