@@ -70,7 +70,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
     /// Removes up to `limit` completed and dead records whose retention has run out, and says how
-    /// many. Each call may look through a part of the records only. Nothing depends on it but space.
+    /// many. Each call may look through a part of the records only, so that none found does not mean
+    /// that there are none. Nothing depends on it but space.
     fn sweep(&self, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// What this store can honestly give.

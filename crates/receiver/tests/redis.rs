@@ -77,7 +77,9 @@ impl Beside {
     async fn put(&mut self, key: &ScopeKey, token: &Token, result: &str) {
         let mut set = redis::cmd("SET");
         set.arg(self.name(key))
-            .arg(format!("{}1{result}", token.to_hex()));
+            .arg(format!("{}1{result}", token.to_hex()))
+            .arg("EX")
+            .arg(HOUR.as_secs());
         let () = set.query_async(&mut self.connection).await.unwrap();
     }
 
@@ -172,4 +174,22 @@ async fn v2_a_retention_that_differs_from_what_the_lease_leaves_is_kept_by_a_scr
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v2_a_completion_whose_answer_was_lost_stays_for_its_own_retention() {
+    let service = services::redis(&[]);
+    let (store, mut beside) = set_up(&service).await;
+    let brief = Claim {
+        retention: Duration::from_millis(300),
+        ..claim(1, SHORT)
+    };
+    let held = run(&store, &brief).await;
+    beside.put(&brief.key, &held.token, "ran").await;
+    let again = store.complete(&held, Some(b"other"), HOUR).await.unwrap();
+    assert_eq!(again, Completion::AlreadyComplete);
+    assert!(!beside.is_there(&brief.key).await);
+    // The record would have ended by now.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(store.claim(&claim(1, LEASE)).await.unwrap(), done("ran"));
 }

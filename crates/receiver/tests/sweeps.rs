@@ -17,7 +17,7 @@ use hooklatch_receiver::token;
 use support::services::{self, Disk, until_it_answers};
 use support::targets::postgres_pool;
 
-/// A claim without a lease and without a retention: a sweep looks at once.
+/// A claim without a lease and without a retention: a sweep may look at it at once.
 fn claim(event: u8) -> Claim {
     Claim {
         key: ScopeKey::from_bytes([event; 32]),

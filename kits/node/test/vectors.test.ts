@@ -111,6 +111,20 @@ test('the store in Redis passes the vectors', async (context) => {
   assert.deepEqual(await failures(store, machine), none);
 });
 
+test('the store in Redis knows a completion beside the record', async (context) => {
+  const { store, client, prefix, close } = await redis();
+  context.after(close);
+  const key = scopeKey({ source: 'stripe' }, ['evt_1']);
+  const request: BeginRequest = { key, fingerprint: Buffer.alloc(32), leaseMs: 30_000 };
+  const run = await store.begin(request);
+  assert.ok(run.outcome === 'run');
+  await client.set(`${prefix}{${key.toString('hex')}}:done`, `${run.token}1ran`, { EX: 60 });
+  const done = { outcome: 'done', result: Buffer.from('ran') };
+  assert.deepEqual(await store.begin(request), done);
+  assert.equal(await store.complete(run, Buffer.from('other'), 60_000), 'already_complete');
+  assert.deepEqual(await store.begin(request), done);
+});
+
 test('a store that completes without looking at the token fails the vectors', async (context) => {
   const { pool, close } = await database();
   context.after(close);

@@ -16,6 +16,7 @@ from vectors import MACHINE, REPOSITORY, VECTORS, failures
 import hooklatch_receiver
 from hooklatch_receiver import (
     BeginRequest,
+    Done,
     GithubVerifier,
     HookRequest,
     Run,
@@ -110,6 +111,21 @@ def test_the_async_store_in_redis_passes_the_vectors(redis_url: str, prefix: str
         return made
 
     assert failures(store, MACHINE) == {}
+
+
+def test_the_store_in_redis_knows_a_completion_beside_the_record(
+    redis_url: str, prefix: str
+) -> None:
+    client = redis.Redis.from_url(redis_url, socket_timeout=5)
+    store = RedisStore(client, prefix=prefix)
+    key = scope_key(["evt_1"], source="stripe")
+    request = BeginRequest(key=key, fingerprint=bytes(32), lease_seconds=30)
+    run = store.begin(request)
+    assert isinstance(run, Run)
+    client.set(f"{prefix}{{{key.hex()}}}:done", f"{run.token}1ran", ex=60)
+    assert store.begin(request) == Done(b"ran")
+    assert store.complete(run, b"other", 60) == "already_complete"
+    assert store.begin(request) == Done(b"ran")
 
 
 def test_a_client_of_redis_that_could_hang_is_refused() -> None:

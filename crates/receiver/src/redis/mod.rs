@@ -5,7 +5,8 @@
 //! is tried by `SET … NX` first, and only a key that is known is looked at by a script; and a completion
 //! is put beside the record by `SET … NX` too, where it counts as long as the record names the same
 //! token. No time is written: the key's own expiry says when a lease ends. A completed record stays for
-//! its retention, and up to a 64th longer.
+//! its retention, and up to a 64th and a second longer. Who overran its lease and dies at the moment of
+//! completing leaves one that stays for the retention from the end of the lease.
 //!
 //! What it promises: effectively once while the primary lives. A failover may forget what the
 //! promoted replica had not yet got, a restart what the append-only file had not; use
@@ -273,7 +274,7 @@ impl RedisStore {
             .arg(completion_record(&token, result))
             .arg("NX")
             .arg("PX")
-            // It outlives the record.
+            // It outlives a record that ends in time.
             .arg(most_ms + 1_000);
         pipe.cmd("GETRANGE").arg(&name).arg(0).arg(33);
         pipe.cmd("PTTL").arg(&name);

@@ -34,10 +34,11 @@ export async function database(): Promise<{ pool: pg.Pool; url: string; close():
 }
 
 /** Keys under a prefix of their own. */
-export async function redis(): Promise<{ store: RedisStore; url: string; prefix: string; close(): Promise<void> }> {
+export async function redis() {
   const url = given('HOOKLATCH_TEST_REDIS_URL');
   const client = createClient({ url });
   await client.connect();
   const prefix = `test:${randomBytes(6).toString('hex')}:`;
-  return { store: new RedisStore(client, { prefix }), url, prefix, close: async () => void (await client.close()) };
+  const close = async (): Promise<void> => void (await client.close());
+  return { store: new RedisStore(client, { prefix }), client, url, prefix, close };
 }

@@ -10,10 +10,12 @@
 -- once it is completed or dead, the end of the retention.
 -- A record may be completed by plain commands too: SET completion ... NX puts a string beside it, of token
 -- (32 characters), kept (1) and result. That is a completion as long as the record is being processed under
--- the same token, and ends with the record.
+-- the same token, and ends with the record, whose expiry stays: so it is for whoever puts it there to see
+-- that this is when the retention ends, or to have complete.lua see to it.
 -- KEYS[1] the record, KEYS[2] the hash of its steps, KEYS[3] its completion, in the same slot of a
--- cluster. ARGV: 1 token and 2 fingerprint in hex, 3 lease in ms, 4 largest number of attempts, 5 retention in ms, 6 "1" for a
--- forced replay, 7 provider, 8 event type, 9 received at in ms since 1970 or "".
+-- cluster. ARGV: 1 token and 2 fingerprint in hex, 3 lease in ms, 4 largest number of attempts,
+-- 5 retention in ms, 6 "1" for a forced replay, 7 provider, 8 event type, 9 received at in ms since 1970
+-- or "".
 -- Answers {"run", fence, epoch, generation, origin, attempt}, {"busy", ms}, {"done", result},
 -- {"dead", error} or {"conflict", state}. States: 1 processing, 2 completed, 3 released, 4 dead.
 -- Origins: 1 first, 2 retry, 3 takeover, 5 replay (4, expired, never: Redis forgets by itself).

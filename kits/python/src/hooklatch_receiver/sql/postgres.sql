@@ -7,10 +7,9 @@
 -- out a number that an old holder still has.
 CREATE SEQUENCE IF NOT EXISTS hooklatch_fence;
 
--- The primary key is the only index. A time in another one would make every claim wait for the one
--- page of the index on which all new times lie, and every completion write to it: sweeps look through
--- the table a part at a time instead. Without it a completion writes to no index at all, on a page that
--- keeps room for the row's new version.
+-- The primary key is the only index: every claim would wait for the one page of another on which all new
+-- times lie. Sweeps look through the table a part at a time instead (before PostgreSQL 14: through all of
+-- it). A completion writes to no index, on a page that keeps room for the row's new version.
 CREATE TABLE IF NOT EXISTS hooklatch_claims (
     key           bytea       NOT NULL PRIMARY KEY,
     -- 1 processing, 2 completed, 3 released, 4 dead
