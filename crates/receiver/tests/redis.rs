@@ -83,6 +83,12 @@ impl Beside {
         let () = set.query_async(&mut self.connection).await.unwrap();
     }
 
+    async fn record_stays_ms(&mut self, key: &ScopeKey) -> i64 {
+        let mut left = redis::cmd("PTTL");
+        left.arg(format!("{}{{{key}}}", self.prefix));
+        left.query_async(&mut self.connection).await.unwrap()
+    }
+
     async fn is_there(&mut self, key: &ScopeKey) -> bool {
         let mut exists = redis::cmd("EXISTS");
         exists.arg(self.name(key));
@@ -100,6 +106,19 @@ async fn set_up(service: &services::Service) -> (RedisStore, Beside) {
     (store, Beside { connection, prefix })
 }
 
+/// Waits until nobody holds a record.
+async fn lapsed(store: &RedisStore, key: &ScopeKey) {
+    until_it_answers(|| async {
+        let found = store.lookup(key).await.unwrap().unwrap();
+        if found.wait.is_zero() {
+            Ok(())
+        } else {
+            Err(found.wait)
+        }
+    })
+    .await;
+}
+
 fn done(result: &str) -> Claimed {
     Claimed::Done {
         result: Some(result.as_bytes().to_vec()),
@@ -114,8 +133,8 @@ async fn v2_a_completion_beside_a_record_counts_under_the_token_that_the_record_
     // Whoever put it there died at once, and its lease has lapsed.
     let first = claim(1, SHORT);
     let held = run(&store, &first).await;
+    lapsed(&store, &first.key).await;
     beside.put(&first.key, &held.token, "ran").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(store.claim(&claim(1, LEASE)).await.unwrap(), done("ran"));
     let found = store.lookup(&first.key).await.unwrap().unwrap();
     assert_eq!(found.state, StateName::Completed);
@@ -146,7 +165,7 @@ async fn v2_who_was_overtaken_leaves_no_completion_behind() {
     let (store, mut beside) = set_up(&service).await;
     let first = claim(1, SHORT);
     let overtaken = run(&store, &first).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    lapsed(&store, &first.key).await;
     let held = run(&store, &claim(1, LEASE)).await;
     let late = store.complete(&overtaken, Some(b"late"), HOUR).await;
     assert_eq!(late.unwrap(), Completion::Fenced);
@@ -181,7 +200,7 @@ async fn v2_a_completion_whose_answer_was_lost_stays_for_its_own_retention() {
     let service = services::redis(&[]);
     let (store, mut beside) = set_up(&service).await;
     let brief = Claim {
-        retention: Duration::from_millis(300),
+        retention: Duration::from_mins(1),
         ..claim(1, SHORT)
     };
     let held = run(&store, &brief).await;
@@ -189,7 +208,6 @@ async fn v2_a_completion_whose_answer_was_lost_stays_for_its_own_retention() {
     let again = store.complete(&held, Some(b"other"), HOUR).await.unwrap();
     assert_eq!(again, Completion::AlreadyComplete);
     assert!(!beside.is_there(&brief.key).await);
-    // The record would have ended by now.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(beside.record_stays_ms(&brief.key).await > 1_000_000);
     assert_eq!(store.claim(&claim(1, LEASE)).await.unwrap(), done("ran"));
 }

@@ -17,6 +17,7 @@
 //! finds a replica that is cut off before the handler runs; it does not prevent that a failover
 //! picks another one.
 
+mod scripts;
 mod text;
 
 use std::time::Duration;
@@ -33,6 +34,7 @@ use crate::record::Record;
 use crate::store::{Clock, Effect, Memory, Promise, Store, StoreError};
 use crate::table::process_now_ms;
 use crate::token;
+use scripts::Scripts;
 use text::{completion_record, first_record, read_claimed, read_record, received_at, unknown};
 
 /// What stands before a key, unless the caller says otherwise.
@@ -70,16 +72,6 @@ enum Beside {
 struct Replicas {
     acked_min: u32,
     wait: Duration,
-}
-
-struct Scripts {
-    claim: Script,
-    complete: Script,
-    release: Script,
-    renew: Script,
-    fail: Script,
-    save_step: Script,
-    lookup: Script,
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -297,20 +289,6 @@ impl RedisStore {
         let script = self.on(&self.scripts.lookup, key);
         let answer: Option<Vec<Field>> = script.invoke_async(&mut self.connection.clone()).await?;
         answer.map(|answer| read_record(&answer)).transpose()
-    }
-}
-
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            claim: Script::new(include_str!("../../redis/claim.lua")),
-            complete: Script::new(include_str!("../../redis/complete.lua")),
-            release: Script::new(include_str!("../../redis/release.lua")),
-            renew: Script::new(include_str!("../../redis/renew.lua")),
-            fail: Script::new(include_str!("../../redis/fail.lua")),
-            save_step: Script::new(include_str!("../../redis/save_step.lua")),
-            lookup: Script::new(include_str!("../../redis/lookup.lua")),
-        }
     }
 }
 
