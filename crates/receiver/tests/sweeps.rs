@@ -70,6 +70,40 @@ async fn v6_a_sweep_of_postgres_removes_only_what_may_go() {
     removes_only_what_may_go(store).await;
 }
 
+/// Expired records, few of them on each page, so that a sweep cannot look at all of them at once.
+const MANY_PAGES: &str = "\
+ALTER TABLE hooklatch_claims SET (fillfactor = 10); \
+INSERT INTO hooklatch_claims (key, state, token, fence, epoch, generation, origin, fingerprint, \
+ attempt, expires_at) \
+SELECT sha256(n::text::bytea), 2, ''::bytea, n, n, 1, 1, sha256(''::bytea), 1, clock_timestamp() \
+FROM generate_series(1, 60000) n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v6_sweeps_of_a_large_table_of_postgres_come_to_every_part_of_it() {
+    let service = services::postgres(Disk::Unsynced);
+    let pool = postgres_pool(&service.address);
+    let store = PostgresStore::new(pool.clone());
+    until_it_answers(|| store.create_tables()).await;
+    let client = pool.get().await.unwrap();
+    client.batch_execute(MANY_PAGES).await.unwrap();
+    let pages =
+        "SELECT pg_relation_size('hooklatch_claims') / current_setting('block_size')::bigint";
+    let pages: i64 = client.query_one(pages, &[]).await.unwrap().get(0);
+    assert!(pages > 2 * 4_096, "a sweep looks at 4,096 of {pages} pages");
+
+    let first = store.sweep(100_000).await.unwrap();
+    assert!((1..60_000).contains(&first), "{first}");
+    until_it_answers(|| async {
+        store.sweep(100_000).await.unwrap();
+        let left = "SELECT count(*) FROM hooklatch_claims";
+        match client.query_one(left, &[]).await.unwrap().get::<_, i64>(0) {
+            0 => Ok(()),
+            left => Err(left),
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn v6_a_sweep_of_mariadb_removes_only_what_may_go() {
     let service = services::mariadb(Disk::Unsynced);
