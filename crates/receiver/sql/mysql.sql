@@ -1,6 +1,8 @@
--- The tables of the hooklatch receiver kits, for MySQL 8 and MariaDB 10.5 and later. Running this
+-- The tables of the hooklatch receiver kits, for MySQL 8 and MariaDB 10.6 and later. Running this
 -- again changes nothing. Keys are bytes: under a collation of texts `evt_A`, `evt_a` and `evt_A `
 -- would be one event. Times are microseconds since 1970, by the server's clock.
+-- The primary key is the only index: a second one, on times, would have to be written with every claim.
+-- Sweeps look through a part of the table at a time instead. A completion writes the row alone, in place.
 CREATE TABLE IF NOT EXISTS hooklatch_claims (
     `key`       VARBINARY(32)    NOT NULL PRIMARY KEY,
     -- 1 processing, 2 completed, 3 released, 4 dead
@@ -16,16 +18,12 @@ CREATE TABLE IF NOT EXISTS hooklatch_claims (
     -- Processing: the end of the lease. Released: when it may be tried again. Completed and dead:
     -- when the record may go.
     until_at    BIGINT           NOT NULL,
-    -- From when on sweeps look at the record. It is in the index instead of the time above, because a
-    -- completion does not change it: it then writes the row alone, and in place.
-    sweep_at    BIGINT           NOT NULL,
     result      MEDIUMBLOB       NULL,
     error       VARBINARY(1024)  NULL,
     provider    VARBINARY(255)   NOT NULL DEFAULT '',
     event_type  VARBINARY(255)   NOT NULL DEFAULT '',
     -- In milliseconds, by the receiver's clock.
-    received_at BIGINT           NULL,
-    KEY hooklatch_claims_sweep (sweep_at)
+    received_at BIGINT           NULL
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS hooklatch_steps (

@@ -4,8 +4,8 @@
 -- $1 key, $2 token (16 random bytes), $3 fingerprint, $4 retention in ms, $5 largest number of
 -- attempts, $6 whether this is a forced replay, $7 provider, $8 event type, $9 received at, in ms
 -- since 1970 or null, $10 how long to wait for another transaction on the same key, as lock_timeout
--- has it ('2000ms'); 55P03 afterwards means that it is being run. The caller's own lock_timeout is
--- set back.
+-- has it ('2000ms'), or null for as long as the caller's own lock_timeout says, which is set back
+-- afterwards; 55P03 means that it is being run.
 INSERT INTO hooklatch_claims AS held
     (key, state, token, fence, epoch, generation, origin, fingerprint, attempt, expires_at, result,
      provider, event_type, received_at)
@@ -14,7 +14,8 @@ SELECT $1::bytea, 2, $2::bytea, next.fence, next.fence, 1, 1, $3::bytea, 1,
        $7::text, $8::text, to_timestamp($9::bigint / 1000.0)
 FROM (SELECT nextval('hooklatch_fence') AS fence,
              set_config('hooklatch.lock_timeout', current_setting('lock_timeout'), true) AS theirs,
-             set_config('lock_timeout', $10::text, true) AS ours) AS next
+             set_config('lock_timeout', COALESCE($10::text,
+                 current_setting('lock_timeout')), true) AS ours) AS next
 ON CONFLICT (key) DO UPDATE SET
     state = 2,
     token = EXCLUDED.token,

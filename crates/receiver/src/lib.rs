@@ -68,6 +68,8 @@ pub mod mysql;
 pub mod once;
 #[cfg(any(feature = "postgres", feature = "sqlx"))]
 mod pg_sql;
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+mod pg_wait;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]

@@ -5,23 +5,23 @@ pub const SCHEMA: &str = include_str!("../sql/postgres.sql");
 
 /// Claims a key that nobody has seen, which most are: without the branches of an update the server
 /// has half as much to do. $1 key, $2 token, $3 fingerprint, $4 lease or retention in ms,
-/// $5 provider, $6 event type, $7 received at, in ms since 1970 or null.
+/// $5 provider, $6 event type, $7 received at, in ms since 1970 or null. Columns are worked out in
+/// their order: settings come with the state, before the row is written, and the epoch is the fence
+/// that was given out just before it. A subquery would cost as much as the row itself.
 macro_rules! first {
-    ($state:literal, $until:literal, $result:literal, $set:literal, $back:literal) => {
+    ($state:literal, $until:literal, $result:literal, $back:literal) => {
         concat!(
             "INSERT INTO hooklatch_claims (key, state, token, fence, epoch, generation, origin, \
              fingerprint, attempt, ",
             $until,
             ", result, provider, event_type, received_at) \
-             SELECT $1::bytea, ",
+             VALUES ($1::bytea, ",
             $state,
-            ", $2::bytea, next.fence, next.fence, 1, 1, $3::bytea, 1, \
-             clock_timestamp() + $4::bigint * interval '1 millisecond', ",
+            ", $2::bytea, nextval('hooklatch_fence'), currval('hooklatch_fence'), 1, 1, \
+             $3::bytea, 1, clock_timestamp() + $4::bigint * interval '1 millisecond', ",
             $result,
-            ", $5::text, $6::text, to_timestamp($7::bigint / 1000.0) \
-             FROM (SELECT nextval('hooklatch_fence') AS fence",
-            $set,
-            ") AS next ON CONFLICT (key) DO NOTHING RETURNING hooklatch_claims.fence",
+            ", $5::text, $6::text, to_timestamp($7::bigint / 1000.0)) \
+             ON CONFLICT (key) DO NOTHING RETURNING fence, epoch",
             $back
         )
     };
@@ -29,25 +29,28 @@ macro_rules! first {
 
 /// In leased mode. One row: it is ours to run. No row: the key is known.
 #[cfg(feature = "postgres")]
-pub(crate) const FIRST: &str = first!("1", "lease_until", "NULL", "", "");
+pub(crate) const FIRST: &str = first!("1", "lease_until", "NULL", "");
 
 /// The same, without waiting for the disk.
 #[cfg(feature = "postgres")]
 pub(crate) const FIRST_UNSYNCED: &str = first!(
-    "1",
+    "CASE WHEN set_config('synchronous_commit', 'off', true) IS NULL THEN 0 ELSE 1 END",
     "lease_until",
     "NULL",
-    ", set_config('synchronous_commit', 'off', true) AS durability",
     ""
 );
 
-/// In the caller's own transaction; $8 as $10 of [`CLAIM_IN`].
-pub(crate) const FIRST_IN: &str = first!(
-    "2",
+/// In the caller's own transaction.
+pub(crate) const FIRST_IN: &str = first!("2", "expires_at", "''", "");
+
+/// The same, waiting for another transaction so long; $8 as $10 of [`CLAIM_IN`].
+pub(crate) const FIRST_IN_UP_TO: &str = first!(
+    "CASE \
+     WHEN set_config('hooklatch.lock_timeout', current_setting('lock_timeout'), true) IS NULL THEN 0 \
+     WHEN set_config('lock_timeout', $8::text, true) IS NULL THEN 0 \
+     ELSE 2 END",
     "expires_at",
     "''",
-    ", set_config('hooklatch.lock_timeout', current_setting('lock_timeout'), true) AS theirs, \
-     set_config('lock_timeout', $8::text, true) AS ours",
     ", set_config('lock_timeout', current_setting('hooklatch.lock_timeout'), true)"
 );
 

@@ -15,7 +15,8 @@ use crate::record::Record;
 use crate::run::{Begun, InTx, Once, Run};
 
 pub use crate::pg_sql::SCHEMA;
-use crate::pg_sql::{CLAIM_IN, FIRST_IN, LOOKUP, RESULT_IN};
+use crate::pg_sql::{CLAIM_IN, FIRST_IN, FIRST_IN_UP_TO, LOOKUP, RESULT_IN};
+pub use crate::pg_wait::Wait;
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,8 +33,8 @@ pub enum BeginError {
 
 /// Begins to run an event in the caller's transaction: give it `&mut *tx`.
 ///
-/// Where another transaction holds the key, this waits up to `wait` and then says
-/// [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back.
+/// Where another transaction holds the key, this waits, a [`Duration`] or as [`Wait`] says, and then
+/// says [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back.
 ///
 /// Completing after the commit does not compile:
 ///
@@ -55,9 +56,9 @@ pub enum BeginError {
 pub async fn begin_in<'t>(
     tx: &'t mut PgConnection,
     claim: &Claim,
-    wait: Duration,
+    wait: impl Into<Wait>,
 ) -> Result<Begun<InTx<'t, PgConnection>>, BeginError> {
-    Ok(match claimed(tx, claim, wait).await? {
+    Ok(match claimed(tx, claim, wait.into()).await? {
         Claimed::Run(grant) => Begun::Run(Run::new(claim.key, grant, InTx { tx })),
         Claimed::Busy { retry_after } => Begun::Busy { retry_after },
         Claimed::Done { result } => Begun::Done { result },
@@ -66,11 +67,7 @@ pub async fn begin_in<'t>(
     })
 }
 
-async fn claimed(
-    tx: &mut PgConnection,
-    claim: &Claim,
-    wait: Duration,
-) -> Result<Claimed, BeginError> {
+async fn claimed(tx: &mut PgConnection, claim: &Claim, wait: Wait) -> Result<Claimed, BeginError> {
     match first(tx, claim, wait).await {
         Ok(Some(row)) => return run(first_grant(&row, claim)),
         Ok(None) => {}
@@ -102,9 +99,11 @@ fn run(grant: Result<Grant, Boxed>) -> Result<Claimed, BeginError> {
     grant.map(Claimed::Run).map_err(BeginError::Unavailable)
 }
 
-fn sort(error: sqlx::Error, wait: Duration) -> Result<Claimed, BeginError> {
+fn sort(error: sqlx::Error, wait: Wait) -> Result<Claimed, BeginError> {
     match code(&error).as_deref() {
-        Some("55P03") => Ok(Claimed::Busy { retry_after: wait }),
+        Some("55P03") => Ok(Claimed::Busy {
+            retry_after: wait.retry_after(),
+        }),
         Some("40001" | "40P01") => Err(BeginError::Collision(error)),
         Some(_) | None => Err(BeginError::Unavailable(error.into())),
     }
@@ -114,25 +113,32 @@ fn sort(error: sqlx::Error, wait: Duration) -> Result<Claimed, BeginError> {
 async fn first(
     tx: &mut PgConnection,
     claim: &Claim,
-    wait: Duration,
+    wait: Wait,
 ) -> Result<Option<PgRow>, sqlx::Error> {
-    sqlx::query(FIRST_IN)
+    let wait = wait.lock_timeout();
+    let statement = match wait {
+        None => FIRST_IN,
+        Some(_) => FIRST_IN_UP_TO,
+    };
+    let query = sqlx::query(statement)
         .bind(claim.key.as_bytes().as_slice())
         .bind(claim.token.as_bytes().as_slice())
         .bind(claim.fingerprint.as_bytes().as_slice())
         .bind(sql(millis(claim.retention, RETENTION_MAX)))
         .bind(claim.metadata.provider())
         .bind(claim.metadata.event_type())
-        .bind(claim.metadata.received_at_ms())
-        .bind(lock_timeout(wait))
-        .fetch_optional(tx)
-        .await
+        .bind(claim.metadata.received_at_ms());
+    let query = match wait {
+        None => query,
+        Some(wait) => query.bind(wait),
+    };
+    query.fetch_optional(tx).await
 }
 
 async fn upsert(
     tx: &mut PgConnection,
     claim: &Claim,
-    wait: Duration,
+    wait: Wait,
 ) -> Result<Option<PgRow>, sqlx::Error> {
     sqlx::query(CLAIM_IN)
         .bind(claim.key.as_bytes().as_slice())
@@ -144,14 +150,9 @@ async fn upsert(
         .bind(claim.metadata.provider())
         .bind(claim.metadata.event_type())
         .bind(claim.metadata.received_at_ms())
-        .bind(lock_timeout(wait))
+        .bind(wait.lock_timeout())
         .fetch_optional(tx)
         .await
-}
-
-/// As PostgreSQL writes it. Zero would mean to wait for ever.
-fn lock_timeout(wait: Duration) -> String {
-    format!("{}ms", wait.as_millis().clamp(1, 3_600_000))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
@@ -161,11 +162,10 @@ fn code(error: &sqlx::Error) -> Option<String> {
 
 /// Of a key that nobody had seen.
 fn first_grant(row: &PgRow, claim: &Claim) -> Result<Grant, Boxed> {
-    let fence = u64::try_from(row.try_get::<i64, _>("fence")?)?;
     Ok(Grant {
         token: claim.token,
-        fence,
-        epoch: fence,
+        fence: u64::try_from(row.try_get::<i64, _>("fence")?)?,
+        epoch: u64::try_from(row.try_get::<i64, _>("epoch")?)?,
         generation: 1,
         attempt: 1,
         origin: Origin::First,

@@ -13,6 +13,8 @@ use hooklatch_receiver::postgres::PostgresStore;
 use hooklatch_receiver::sqlite::SqliteStore;
 use hooklatch_receiver::store::Store;
 use hooklatch_receiver::token;
+use mysql_async::TxOpts;
+use mysql_async::prelude::Queryable;
 
 use support::services::{self, Disk, until_it_answers};
 use support::targets::postgres_pool;
@@ -111,6 +113,58 @@ async fn v6_a_sweep_of_mariadb_removes_only_what_may_go() {
     let store = MysqlStore::new(pool.clone());
     until_it_answers(|| store.create_tables()).await;
     removes_only_what_may_go(store).await;
+    pool.disconnect().await.unwrap();
+}
+
+/// More records than a sweep looks at, of which one in 500 has expired.
+const MANY_KEYS: &str = "\
+INSERT INTO hooklatch_claims (`key`, state, token, fence, epoch, generation, origin, fingerprint, \
+ attempt, until_at) \
+SELECT UNHEX(SHA2(seq, 256)), 2, '', seq, seq, 1, 1, '', 1, IF(seq % 500 = 0, 0, 1 << 62) \
+FROM seq_1_to_100000";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v6_sweeps_of_a_large_table_of_mariadb_come_to_every_part_of_it() {
+    let service = services::mariadb(Disk::Unsynced);
+    let pool = mysql_async::Pool::new(service.address.as_str());
+    let store = MysqlStore::new(pool.clone());
+    until_it_answers(|| store.create_tables()).await;
+    let mut client = pool.get_conn().await.unwrap();
+    client.query_drop(MANY_KEYS).await.unwrap();
+
+    let mut gone = store.sweep(1_000).await.unwrap();
+    assert!((1..200).contains(&gone), "{gone}");
+    while gone < 200 {
+        gone += store.sweep(1_000).await.unwrap();
+    }
+    let left = "SELECT COUNT(*), SUM(until_at = 0) FROM hooklatch_claims";
+    let left: Option<(u64, u64)> = client.query_first(left).await.unwrap();
+    assert_eq!(left, Some((99_800, 0)));
+    drop(client);
+    pool.disconnect().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v6_a_sweep_of_mariadb_waits_for_nobody() {
+    let service = services::mariadb(Disk::Unsynced);
+    let pool = mysql_async::Pool::new(service.address.as_str());
+    let store = MysqlStore::new(pool.clone());
+    until_it_answers(|| store.create_tables()).await;
+    let mut client = pool.get_conn().await.unwrap();
+    client.query_drop(MANY_KEYS).await.unwrap();
+    let mut tx = client.start_transaction(TxOpts::default()).await.unwrap();
+    let held = "UPDATE hooklatch_claims SET attempt = 2 WHERE `key` = UNHEX(SHA2(500, 256))";
+    tx.query_drop(held).await.unwrap();
+
+    let mut gone = 0;
+    while gone < 199 {
+        gone += store.sweep(1_000).await.unwrap();
+    }
+    tx.rollback().await.unwrap();
+    while gone < 200 {
+        gone += store.sweep(1_000).await.unwrap();
+    }
+    drop(client);
     pool.disconnect().await.unwrap();
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use hooklatch_receiver::claim::{Claim, Intent, StateName};
 use hooklatch_receiver::kit::Receiver;
 use hooklatch_receiver::mysql::{self, MysqlStore};
-use hooklatch_receiver::postgres::{self, PostgresStore};
+use hooklatch_receiver::postgres::{self, PostgresStore, Wait};
 use hooklatch_receiver::run::{Begun, Once};
 use hooklatch_receiver::sqlite::{self, SqliteStore};
 use hooklatch_receiver::store::Store;
 use mysql_async::prelude::Queryable;
+use sqlx::Connection;
 
 use support::chaos::Target;
 use support::services::{self, Disk};
@@ -88,6 +89,61 @@ async fn v3_postgres_makes_record_and_effect_one_commit() {
     other.rollback().await.unwrap();
     let seen = store.lookup(&delivery(1).key).await.unwrap().unwrap();
     assert_eq!((seen.state, seen.generation), (StateName::Completed, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v3_postgres_waits_as_long_as_the_session_says() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let service = services::postgres(Disk::Unsynced);
+    let target = PostgresTx::new(&service.address).await;
+    let (mut first, mut second) = (
+        target.pool.get().await.unwrap(),
+        target.pool.get().await.unwrap(),
+    );
+    let third = sqlx::PgPool::connect(&service.address).await.unwrap();
+    let mut third = third.acquire().await.unwrap();
+    let short = "SET lock_timeout = '100ms'";
+    second.batch_execute(short).await.unwrap();
+    sqlx::raw_sql(short).execute(&mut *third).await.unwrap();
+
+    // A key that is new, and then one that is run again.
+    let mut event = claim(1);
+    for intent in [Intent::Delivery, Intent::Replay] {
+        event.intent = intent;
+        let mut tx = first.transaction().await.unwrap();
+        let begun = postgres::begin_in(&mut tx, &event, Wait::AsConfigured).await;
+        let Ok(Begun::Run(mut run)) = begun else {
+            panic!("it is free: {begun:?}");
+        };
+        let unset = run.transaction().query_one("SHOW lock_timeout", &[]).await;
+        assert_eq!(unset.unwrap().get::<_, &str>(0), "0");
+
+        let mut other = claim(1);
+        other.intent = intent;
+        let mut waiting = second.transaction().await.unwrap();
+        let begun = postgres::begin_in(&mut waiting, &other, Wait::AsConfigured).await;
+        assert!(
+            matches!(&begun, Ok(Begun::Busy { retry_after }) if *retry_after == SECOND),
+            "{begun:?}"
+        );
+        drop(begun);
+        waiting.rollback().await.unwrap();
+        let row = second.query_one("SHOW lock_timeout", &[]).await.unwrap();
+        assert_eq!(row.get::<_, &str>(0), "100ms");
+
+        let mut waiting = third.begin().await.unwrap();
+        let begun =
+            hooklatch_receiver::sqlx::begin_in(&mut waiting, &other, Wait::AsConfigured).await;
+        assert!(
+            matches!(&begun, Ok(Begun::Busy { retry_after }) if *retry_after == SECOND),
+            "{begun:?}"
+        );
+        drop(begun);
+        waiting.rollback().await.unwrap();
+
+        run.complete(b"").await.unwrap();
+        tx.commit().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

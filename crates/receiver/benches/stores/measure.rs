@@ -11,7 +11,7 @@ use hooklatch_receiver::store::Store;
 
 /// Who calls at once.
 pub const CALLERS: usize = 8;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 21;
 /// Begin and complete, beside two bare writes that are as durable.
 const LEASED_TARGET: f64 = 1.3;
 /// An event in the user's transaction, beside one that keeps the event's key by hand.
@@ -84,24 +84,39 @@ async fn timed(events: usize, call: &Call) -> f64 {
     start.elapsed().as_secs_f64() * 1e6 / events as f64
 }
 
-/// Each call in turn, [`ROUNDS`] times, to and fro, so that a disturbance and a table that grows meet
-/// all alike; the medians count.
-async fn medians<const N: usize>(events: usize, calls: [&Call; N]) -> [f64; N] {
-    let mut times = [const { Vec::new() }; N];
-    // The first round prepares statements and opens connections.
-    for round in 0..=ROUNDS {
-        let mut turn: Vec<usize> = (0..N).collect();
-        if round % 2 == 1 {
-            turn.reverse();
-        }
-        for at in turn {
-            let time = timed(events / ROUNDS, calls[at]).await;
-            if round > 0 {
-                times[at].push(time);
+/// The times of some calls, round by round.
+struct Rounds<const N: usize>([Vec<f64>; N]);
+
+impl<const N: usize> Rounds<N> {
+    /// Each call in turn, [`ROUNDS`] times, to and fro, so that a table that grows meets all alike.
+    async fn of(events: usize, calls: [&Call; N]) -> Self {
+        let mut times = [const { Vec::new() }; N];
+        // The first round prepares statements and opens connections.
+        for round in 0..=ROUNDS {
+            let mut turn: Vec<usize> = (0..N).collect();
+            if round % 2 == 1 {
+                turn.reverse();
+            }
+            for at in turn {
+                let time = timed(events / ROUNDS, calls[at]).await;
+                if round > 0 {
+                    times[at].push(time);
+                }
             }
         }
+        Self(times)
     }
-    times.map(median)
+
+    fn median(&self, call: usize) -> f64 {
+        median(self.0[call].clone())
+    }
+
+    /// How often the time of one call goes into that of another: the median of all rounds, each
+    /// compared with itself, because a machine that others use too is not as quick in all of them.
+    fn times(&self, call: usize, other: usize) -> f64 {
+        let rounds = self.0[call].iter().zip(&self.0[other]);
+        median(rounds.map(|(time, other)| time / other).collect())
+    }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -113,15 +128,10 @@ fn median(mut times: Vec<f64>) -> f64 {
 /// claim before the handler works, the completion before the sender is answered. So they stand
 /// beside one write, which no honest claim can equal, and beside two.
 pub async fn compare_leased(store: &str, events: usize, one: Call, two: Call, ours: Call) {
-    let [one, two, ours] = medians(events, [&one, &two, &ours]).await;
-    row(
-        &format!("{store}, leased"),
-        "one bare write",
-        one,
-        ours,
-        None,
-    );
-    row("", "two bare writes", two, ours, Some(LEASED_TARGET));
+    let rounds = Rounds::of(events, [&one, &two, &ours]).await;
+    let name = format!("{store}, leased");
+    row(&name, "one bare write", &rounds, 0, None);
+    row("", "two bare writes", &rounds, 1, Some(LEASED_TARGET));
 }
 
 /// The user's own transaction, then that which keeps the event's key in a table of its own (an
@@ -135,21 +145,18 @@ pub async fn compare_in_transaction(
     keyed: Call,
     ours: Call,
 ) {
-    let [own, keyed, ours] = medians(events, [&own, &keyed, &ours]).await;
+    let rounds = Rounds::of(events, [&own, &keyed, &ours]).await;
     let name = format!("{store}, in transaction");
-    row(&name, "own transaction", own, ours, None);
-    row(
-        "",
-        "own, with a key row",
-        keyed,
-        ours,
-        Some(IN_TRANSACTION_TARGET),
-    );
+    row(&name, "own transaction", &rounds, 0, None);
+    let target = Some(IN_TRANSACTION_TARGET);
+    row("", "own, with a key row", &rounds, 1, target);
 }
 
-fn row(name: &str, beside: &str, theirs: f64, ours: f64, target: Option<f64>) {
+/// Ours is the last of three calls.
+fn row(name: &str, beside: &str, rounds: &Rounds<3>, other: usize, target: Option<f64>) {
     let target = target.map_or_else(|| "-".to_owned(), |target| format!("{target:.2}"));
-    let times = ours / theirs;
+    let (theirs, ours) = (rounds.median(other), rounds.median(2));
+    let times = rounds.times(2, other);
     println!("{name:<36} {beside:<20} {theirs:>8.0} {ours:>8.0} {times:>6.2} {target:>6}");
 }
 
@@ -164,7 +171,7 @@ pub fn head(events: usize) {
         "in transaction: claim, effect and commit, beside effect and commit, and beside key, effect \
          and commit"
     );
-    println!("medians of {ROUNDS} rounds in turn; times: ours by theirs");
+    println!("medians of {ROUNDS} rounds in turn; times: ours by theirs, within each round");
     println!(
         "{:<36} {:<20} {:>8} {:>8} {:>6} {:>6}",
         "store and mode", "beside", "theirs", "ours", "times", "target"

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Manager, Pool};
 use hooklatch_receiver::kit::Receiver;
-use hooklatch_receiver::postgres::{self, ClaimDurability, PostgresStore};
+use hooklatch_receiver::postgres::{self, ClaimDurability, PostgresStore, Wait};
 use hooklatch_receiver::run::Begun;
+use tokio_postgres::{Config, NoTls};
 
 use crate::measure::{
     BARE, BOOK, Call, KEY_ROW, call, compare_in_transaction, compare_leased, delivery, key, kit,
@@ -15,7 +16,9 @@ use crate::measure::{
 use crate::support::services::{self, Disk};
 use crate::support::targets::PostgresTx;
 
-const WAIT: Duration = Duration::from_secs(2);
+/// What a pool of connections that transactions are begun on should have.
+const OPTIONS: &str = "-c lock_timeout=2s";
+const WAIT: Wait = Wait::UpTo(Duration::from_secs(2));
 const INSERT: &str = "INSERT INTO bare VALUES ($1, 0)";
 const UPDATE: &str = "UPDATE bare SET done = 1 WHERE k = $1";
 const KEEP: &str = "INSERT INTO event_keys VALUES ($1) ON CONFLICT DO NOTHING";
@@ -23,7 +26,8 @@ const KEEP: &str = "INSERT INTO event_keys VALUES ($1) ON CONFLICT DO NOTHING";
 /// Measures both modes.
 pub async fn measure(events: usize) {
     let service = services::postgres(Disk::Synced);
-    let pool = PostgresTx::new(&service.address).await.pool;
+    let pool = pool(&service.address);
+    PostgresTx::on(pool.clone()).await;
     let client = pool.get().await.expect("it answers");
     let tables = format!("{BARE}; {KEY_ROW}");
     client.batch_execute(&tables).await.expect("tables");
@@ -40,7 +44,20 @@ pub async fn measure(events: usize) {
     }
     let (own, keyed) = (own(pool.clone()), keyed(pool.clone()));
     let kit = kit(PostgresStore::new(pool.clone()));
-    compare_in_transaction("postgres", events, own, keyed, ours(pool, kit)).await;
+    for (name, wait) in [
+        ("postgres", Wait::AsConfigured),
+        ("postgres, kit's wait", WAIT),
+    ] {
+        let ours = ours(pool.clone(), kit.clone(), wait);
+        compare_in_transaction(name, events, own.clone(), keyed.clone(), ours).await;
+    }
+}
+
+fn pool(url: &str) -> Pool {
+    let mut config: Config = url.parse().expect("an address");
+    config.options(OPTIONS);
+    let pool = Pool::builder(Manager::new(config, NoTls)).max_size(16);
+    pool.build().expect("a pool without timeouts")
 }
 
 async fn write(pool: &Pool, statement: &str, key: &str) {
@@ -95,7 +112,7 @@ fn keyed(pool: Pool) -> Call {
     })
 }
 
-fn ours(pool: Pool, kit: Receiver<PostgresStore>) -> Call {
+fn ours(pool: Pool, kit: Receiver<PostgresStore>, wait: Wait) -> Call {
     call(move || {
         let (pool, kit) = (pool.clone(), kit.clone());
         async move {
@@ -103,7 +120,7 @@ fn ours(pool: Pool, kit: Receiver<PostgresStore>) -> Call {
             let book = client.prepare_cached(BOOK).await.expect("a statement");
             let mut tx = client.transaction().await.expect("it answers");
             let claim = kit.claim(&delivery());
-            let begun = postgres::begin_in(&mut tx, &claim, WAIT).await;
+            let begun = postgres::begin_in(&mut tx, &claim, wait).await;
             let Ok(Begun::Run(mut run)) = begun else {
                 panic!("a fresh event: {begun:?}");
             };

@@ -44,10 +44,8 @@ pub(super) const LOCK: &str = select!(" FOR UPDATE");
 
 const INSERT: &str = concat!(
     "INSERT INTO hooklatch_claims (`key`, state, token, fence, epoch, generation, origin, ",
-    "fingerprint, attempt, until_at, sweep_at, result, provider, event_type, received_at) ",
+    "fingerprint, attempt, until_at, result, provider, event_type, received_at) ",
     "VALUES (?, ?, ?, ?, ?, 1, 1, ?, 1, ",
-    now_us!(),
-    " + ?, ",
     now_us!(),
     " + ?, '', ?, ?, ?)"
 );
@@ -82,13 +80,9 @@ pub(super) async fn insert(
 ) -> mysql_async::Result<Option<u64>> {
     // A process's clock will do for a fence: it orders, and owns nothing.
     let fence = process_now_ms() * 1_000;
-    let retention_ms = millis(claim.retention, RETENTION_MAX);
-    let (state, until_ms, sweep_ms) = match opened {
-        Opened::Leased => {
-            let lease_ms = millis(claim.lease, LEASE_MAX);
-            (1, lease_ms, lease_ms + retention_ms)
-        }
-        Opened::InTransaction => (2, retention_ms, retention_ms),
+    let (state, until_ms) = match opened {
+        Opened::Leased => (1, millis(claim.lease, LEASE_MAX)),
+        Opened::InTransaction => (2, millis(claim.retention, RETENTION_MAX)),
     };
     let arguments = Params::Positional(vec![
         claim.key.as_bytes().as_slice().into(),
@@ -98,7 +92,6 @@ pub(super) async fn insert(
         sql(fence).into(),
         claim.fingerprint.as_bytes().as_slice().into(),
         sql(until_ms * 1_000).into(),
-        sql(sweep_ms * 1_000).into(),
         claim.metadata.provider().into(),
         claim.metadata.event_type().into(),
         claim.metadata.received_at_ms().into(),

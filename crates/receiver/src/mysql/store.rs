@@ -52,13 +52,21 @@ const LOAD_STEP: &str = "\
 SELECT result FROM hooklatch_steps \
 WHERE `key` = ? AND epoch = ? AND generation = ? AND step = ?";
 
-/// Records that nobody has completed are passed over.
+/// What may go of the records around a key; those that nobody has completed are passed over, and those
+/// that somebody is at. Keys are checksums: around one that is chosen by chance lie any.
 const EXPIRED: &str = concat!(
-    "SELECT `key` FROM hooklatch_claims WHERE sweep_at <= ",
+    "SELECT claim.`key` FROM (\
+         (SELECT `key`, state, until_at FROM hooklatch_claims WHERE `key` >= ? \
+          ORDER BY `key` LIMIT 20000) \
+         UNION ALL \
+         (SELECT `key`, state, until_at FROM hooklatch_claims WHERE `key` < ? \
+          ORDER BY `key` DESC LIMIT 20000)) part \
+     STRAIGHT_JOIN hooklatch_claims claim ON claim.`key` = part.`key` \
+     WHERE part.state IN (2, 4) AND part.until_at <= ",
     now_us!(),
-    " AND state IN (2, 4) AND until_at <= ",
+    " AND claim.state IN (2, 4) AND claim.until_at <= ",
     now_us!(),
-    " ORDER BY sweep_at LIMIT ? FOR UPDATE SKIP LOCKED"
+    " LIMIT ? FOR UPDATE SKIP LOCKED"
 );
 
 /// Records in MySQL or MariaDB, each under a lease.
@@ -154,7 +162,9 @@ impl MysqlStore {
     async fn swept(&self, limit: u32) -> Result<u64, Error> {
         let mut connection = self.connection().await?;
         let mut tx = connection.start_transaction(read_committed()).await?;
-        let keys: Vec<Vec<u8>> = tx.exec(EXPIRED, (limit,)).await?;
+        let around: [u8; 32] = rand::random();
+        let looked_for = (around.as_slice(), around.as_slice(), limit);
+        let keys: Vec<Vec<u8>> = tx.exec(EXPIRED, looked_for).await?;
         for key in &keys {
             let steps = "DELETE FROM hooklatch_steps WHERE `key` = ?";
             tx.exec_drop(steps, (key,)).await?;

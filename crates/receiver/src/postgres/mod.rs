@@ -17,3 +17,4 @@ pub use store::{ClaimDurability, PostgresStore};
 pub use transaction::{BeginError, ClaimTransaction, begin_in, once_by_constraint};
 
 pub use crate::pg_sql::SCHEMA;
+pub use crate::pg_wait::Wait;

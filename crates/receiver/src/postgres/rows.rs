@@ -49,11 +49,10 @@ pub(super) fn grant(row: &Row, token: Token) -> Result<Grant, Error> {
 
 /// Of a key that nobody had seen.
 pub(super) fn first_grant(row: &Row, token: Token) -> Result<Grant, Error> {
-    let fence = u64::try_from(row.try_get::<_, i64>("fence")?)?;
     Ok(Grant {
         token,
-        fence,
-        epoch: fence,
+        fence: u64::try_from(row.try_get::<_, i64>("fence")?)?,
+        epoch: u64::try_from(row.try_get::<_, i64>("epoch")?)?,
         generation: 1,
         attempt: 1,
         origin: Origin::First,

@@ -13,7 +13,8 @@ use super::rows::{self, Arguments};
 use crate::claim::{Claim, Claimed, Grant};
 use crate::limits::{RESULT_BYTES_MAX, RETENTION_MAX, millis};
 use crate::machine::{self, Moment};
-use crate::pg_sql::{CLAIM_IN, FIRST_IN, LOOKUP, RESULT_IN};
+use crate::pg_sql::{CLAIM_IN, FIRST_IN, FIRST_IN_UP_TO, LOOKUP, RESULT_IN};
+use crate::pg_wait::Wait;
 use crate::raw::sql;
 use crate::run::{Begun, InTx, Once, Run};
 
@@ -77,8 +78,8 @@ impl sealed::Rows for deadpool_postgres::Transaction<'_> {
 
 /// Begins to run an event in the caller's transaction.
 ///
-/// Where another transaction holds the key, this waits up to `wait` and then says
-/// [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back. Work in the
+/// Where another transaction holds the key, this waits, a [`Duration`] or as [`Wait`] says, and then
+/// says [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back. Work in the
 /// default isolation level, `READ COMMITTED`: in a stricter one a duplicate may be answered with a
 /// [`BeginError::Collision`] first.
 ///
@@ -128,9 +129,9 @@ impl sealed::Rows for deadpool_postgres::Transaction<'_> {
 pub async fn begin_in<'t, T: ClaimTransaction>(
     tx: &'t mut T,
     claim: &Claim,
-    wait: Duration,
+    wait: impl Into<Wait>,
 ) -> Result<Begun<InTx<'t, T>>, BeginError> {
-    Ok(match claimed(tx, claim, wait).await? {
+    Ok(match claimed(tx, claim, wait.into()).await? {
         Claimed::Run(grant) => Begun::Run(Run::new(claim.key, grant, InTx { tx })),
         Claimed::Busy { retry_after } => Begun::Busy { retry_after },
         Claimed::Done { result } => Begun::Done { result },
@@ -142,7 +143,7 @@ pub async fn begin_in<'t, T: ClaimTransaction>(
 async fn claimed(
     tx: &impl ClaimTransaction,
     claim: &Claim,
-    wait: Duration,
+    wait: Wait,
 ) -> Result<Claimed, BeginError> {
     match first(tx, claim, wait).await {
         Ok(Some(grant)) => return Ok(Claimed::Run(grant)),
@@ -176,11 +177,11 @@ async fn claimed(
 async fn first(
     tx: &impl ClaimTransaction,
     claim: &Claim,
-    wait: Duration,
+    wait: Wait,
 ) -> Result<Option<Grant>, Error> {
     let arguments = Arguments::of(claim);
     let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
-    let wait = lock_timeout(wait);
+    let wait = wait.lock_timeout();
     let arguments: [Argument<'_>; 8] = [
         (&arguments.key, Type::BYTEA),
         (&arguments.token, Type::BYTEA),
@@ -191,7 +192,10 @@ async fn first(
         (&arguments.received_at_ms, Type::INT8),
         (&wait, Type::TEXT),
     ];
-    let rows = tx.rows(FIRST_IN, &arguments).await?;
+    let rows = match wait {
+        None => tx.rows(FIRST_IN, &arguments[..7]).await?,
+        Some(_) => tx.rows(FIRST_IN_UP_TO, &arguments).await?,
+    };
     let grant = rows.first().map(|row| rows::first_grant(row, claim.token));
     grant.transpose()
 }
@@ -199,11 +203,11 @@ async fn first(
 async fn upsert(
     tx: &impl ClaimTransaction,
     claim: &Claim,
-    wait: Duration,
+    wait: Wait,
 ) -> Result<Option<Grant>, Error> {
     let arguments = Arguments::of(claim);
     let retention_ms = sql(millis(claim.retention, RETENTION_MAX));
-    let wait = lock_timeout(wait);
+    let wait = wait.lock_timeout();
     let arguments: [Argument<'_>; 10] = [
         (&arguments.key, Type::BYTEA),
         (&arguments.token, Type::BYTEA),
@@ -221,24 +225,21 @@ async fn upsert(
     grant.transpose()
 }
 
-/// As PostgreSQL writes it. Zero would mean to wait for ever.
-fn lock_timeout(wait: Duration) -> String {
-    format!("{}ms", wait.as_millis().clamp(1, 3_600_000))
-}
-
 async fn read(tx: &impl ClaimTransaction, claim: &Claim) -> Result<rows::Read, Error> {
     let key: &[u8] = claim.key.as_bytes();
     let found = tx.rows(LOOKUP, &[(&key, Type::BYTEA)]).await?;
     rows::record(found.into_iter().next())
 }
 
-fn sort(error: Error, wait: Duration) -> Result<Claimed, BeginError> {
+fn sort(error: Error, wait: Wait) -> Result<Claimed, BeginError> {
     let error = match error.downcast::<tokio_postgres::Error>() {
         Ok(error) => *error,
         Err(error) => return Err(BeginError::Unavailable(error)),
     };
     match error.code() {
-        Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Claimed::Busy { retry_after: wait }),
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Claimed::Busy {
+            retry_after: wait.retry_after(),
+        }),
         Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => {
             Err(BeginError::Collision(error))
         }

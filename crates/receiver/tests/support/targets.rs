@@ -140,7 +140,10 @@ pub struct PostgresTx {
 
 impl PostgresTx {
     pub async fn new(url: &str) -> Self {
-        let pool = postgres_pool(url);
+        Self::on(postgres_pool(url)).await
+    }
+
+    pub async fn on(pool: Pool) -> Self {
         let store = postgres::PostgresStore::new(pool.clone());
         until_it_answers(|| store.create_tables()).await;
         pool.get()
