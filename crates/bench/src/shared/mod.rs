@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
     if options.scenarios.is_empty() {
         bench.scenarios = SCENARIOS.to_vec();
     }
-    let shared = Shared {
+    let mut shared = Shared {
         cluster: Cluster::reach(url)?,
         seconds: options.seconds,
         bench,
@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options, url: &str) -> Result<ExitCode, Failure> {
         Err(failure) => report.failures.push(format!("pace: {failure}")),
     }
     if options.fill_claims > 0 {
+        shared.bench.lengthen(ledger::MEASURED_MIN);
         shared.large_ledger(options.fill_claims, &mut report);
     }
     report::print(&report, options.json)?;
