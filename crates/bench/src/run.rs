@@ -227,6 +227,11 @@ impl Bench {
         self.extent.measured = self.extent.measured.max(measured);
     }
 
+    /// How long each row is measured.
+    pub(crate) fn measured(&self) -> Duration {
+        self.extent.measured
+    }
+
     /// Sends so many messages, and waits until they have arrived.
     pub(crate) fn fill(
         &self,

@@ -2,7 +2,7 @@
 -- again changes nothing. Keys are bytes: under a collation of texts `evt_A`, `evt_a` and `evt_A `
 -- would be one event. Times are microseconds since 1970, by the server's clock.
 -- The primary key is the only index: a second one, on times, would have to be written with every claim.
--- Sweeps look through a part of the table at a time instead. A completion writes the row alone, in place.
+-- Sweeps look through a part of the table at a time instead. A completion writes the row alone.
 CREATE TABLE IF NOT EXISTS hooklatch_claims (
     `key`       VARBINARY(32)    NOT NULL PRIMARY KEY,
     -- 1 processing, 2 completed, 3 released, 4 dead

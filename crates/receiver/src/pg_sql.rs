@@ -7,7 +7,8 @@ pub const SCHEMA: &str = include_str!("../sql/postgres.sql");
 /// has half as much to do. $1 key, $2 token, $3 fingerprint, $4 lease or retention in ms,
 /// $5 provider, $6 event type, $7 received at, in ms since 1970 or null. Columns are worked out in
 /// their order: settings come with the state, before the row is written, and the epoch is the fence
-/// that was given out just before it. A subquery would cost as much as the row itself.
+/// that was given out just before it (for `currval` a role needs USAGE on the sequence, or SELECT). A
+/// subquery would cost as much as the row itself.
 macro_rules! first {
     ($state:literal, $until:literal, $result:literal, $back:literal) => {
         concat!(
@@ -59,13 +60,25 @@ pub(crate) const CLAIM: &str = include_str!("../sql/postgres_claim.sql");
 pub(crate) const CLAIM_IN: &str = include_str!("../sql/postgres_claim_in.sql");
 
 /// $1 key. The record, with the time at which it was read.
-pub(crate) const LOOKUP: &str = "\
-SELECT state, token, fence, epoch, generation, origin, fingerprint, attempt, \
- ceil(extract(epoch FROM COALESCE(lease_until, expires_at)) * 1000)::bigint AS until_ms, \
- floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms, \
- result, error, provider, event_type, \
- floor(extract(epoch FROM received_at) * 1000)::bigint AS received_at_ms \
-FROM hooklatch_claims WHERE key = $1";
+macro_rules! lookup {
+    ($back:literal) => {
+        concat!(
+            "SELECT state, token, fence, epoch, generation, origin, fingerprint, attempt, \
+             ceil(extract(epoch FROM COALESCE(lease_until, expires_at)) * 1000)::bigint AS until_ms, \
+             floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms, \
+             result, error, provider, event_type, \
+             floor(extract(epoch FROM received_at) * 1000)::bigint AS received_at_ms",
+            $back,
+            " FROM hooklatch_claims WHERE key = $1"
+        )
+    };
+}
+
+pub(crate) const LOOKUP: &str = lookup!("");
+
+/// The same after [`FIRST_IN_UP_TO`], which sets nothing back where the key is known.
+pub(crate) const LOOKUP_AFTER: &str =
+    lookup!(", set_config('lock_timeout', current_setting('hooklatch.lock_timeout'), true)");
 
 /// $1 key, $2 token, $3 result: what a run in a transaction gave.
 pub(crate) const RESULT_IN: &str = "\

@@ -15,7 +15,7 @@ use crate::record::Record;
 use crate::run::{Begun, InTx, Once, Run};
 
 pub use crate::pg_sql::SCHEMA;
-use crate::pg_sql::{CLAIM_IN, FIRST_IN, FIRST_IN_UP_TO, LOOKUP, RESULT_IN};
+use crate::pg_sql::{CLAIM_IN, FIRST_IN, FIRST_IN_UP_TO, RESULT_IN};
 pub use crate::pg_wait::Wait;
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
@@ -33,8 +33,8 @@ pub enum BeginError {
 
 /// Begins to run an event in the caller's transaction: give it `&mut *tx`.
 ///
-/// Where another transaction holds the key, this waits, a [`Duration`] or as [`Wait`] says, and then
-/// says [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back.
+/// Where another transaction holds the key, this waits as `wait` says, a [`Wait`] or a [`Duration`], and
+/// then answers [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back.
 ///
 /// Completing after the commit does not compile:
 ///
@@ -73,7 +73,9 @@ async fn claimed(tx: &mut PgConnection, claim: &Claim, wait: Wait) -> Result<Cla
         Ok(None) => {}
         Err(error) => return sort(error, wait),
     }
-    let read = read(tx, claim).await.map_err(BeginError::Unavailable)?;
+    let read = read(tx, claim, wait)
+        .await
+        .map_err(BeginError::Unavailable)?;
     let Some((prior, now_ms)) = read else {
         let swept = "the record was swept at this moment";
         return Err(BeginError::Unavailable(swept.into()));
@@ -183,8 +185,12 @@ fn grant(row: &PgRow, claim: &Claim) -> Result<Grant, Boxed> {
     Ok(raw.grant(claim.token)?)
 }
 
-async fn read(tx: &mut PgConnection, claim: &Claim) -> Result<Option<(Record, u64)>, Boxed> {
-    let query = sqlx::query(LOOKUP).bind(claim.key.as_bytes().as_slice());
+async fn read(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    wait: Wait,
+) -> Result<Option<(Record, u64)>, Boxed> {
+    let query = sqlx::query(wait.lookup()).bind(claim.key.as_bytes().as_slice());
     let Some(row) = query.fetch_optional(tx).await? else {
         return Ok(None);
     };

@@ -25,6 +25,11 @@ fn claim(event: u32) -> Claim {
     kit.claim(&delivery(event))
 }
 
+async fn lock_timeout(tx: &tokio_postgres::Transaction<'_>) -> String {
+    let row = tx.query_one("SHOW lock_timeout", &[]).await;
+    row.expect("it answers").get(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn v3_postgres_makes_record_and_effect_one_commit() {
     let service = services::postgres(Disk::Unsynced);
@@ -52,12 +57,8 @@ async fn v3_postgres_makes_record_and_effect_one_commit() {
     let Begun::Run(mut run) = postgres::begin_in(&mut tx, &claim(1), WAIT).await.unwrap() else {
         panic!("it is free");
     };
-    let row = run
-        .transaction()
-        .query_one("SHOW lock_timeout", &[])
-        .await
-        .unwrap();
-    assert_eq!(row.get::<_, &str>(0), "7s", "the caller's own is set back");
+    let left = lock_timeout(run.transaction()).await;
+    assert_eq!(left, "7s", "the caller's own is set back");
     let mut other = second.transaction().await.unwrap();
     let begun = postgres::begin_in(&mut other, &claim(1), WAIT)
         .await
@@ -70,6 +71,7 @@ async fn v3_postgres_makes_record_and_effect_one_commit() {
 
     // The commit is completion: for transactions, for leases, and for people.
     let mut other = second.transaction().await.unwrap();
+    other.batch_execute(mine).await.unwrap();
     let begun = postgres::begin_in(&mut other, &claim(1), WAIT)
         .await
         .unwrap();
@@ -78,6 +80,7 @@ async fn v3_postgres_makes_record_and_effect_one_commit() {
         "{begun:?}"
     );
     drop(begun);
+    assert_eq!(lock_timeout(&other).await, "7s", "a known key: set back");
     let mut forced = claim(1);
     forced.intent = Intent::Replay;
     let begun = postgres::begin_in(&mut other, &forced, WAIT).await.unwrap();
@@ -86,6 +89,7 @@ async fn v3_postgres_makes_record_and_effect_one_commit() {
         "{begun:?}"
     );
     drop(begun);
+    assert_eq!(lock_timeout(&other).await, "7s", "run again: set back");
     other.rollback().await.unwrap();
     let seen = store.lookup(&delivery(1).key).await.unwrap().unwrap();
     assert_eq!((seen.state, seen.generation), (StateName::Completed, 1));
@@ -102,6 +106,7 @@ async fn v3_postgres_waits_as_long_as_the_session_says() {
     );
     let third = sqlx::PgPool::connect(&service.address).await.unwrap();
     let mut third = third.acquire().await.unwrap();
+    let first: &mut tokio_postgres::Client = &mut first;
     let short = "SET lock_timeout = '100ms'";
     second.batch_execute(short).await.unwrap();
     sqlx::raw_sql(short).execute(&mut *third).await.unwrap();
@@ -111,12 +116,13 @@ async fn v3_postgres_waits_as_long_as_the_session_says() {
     for intent in [Intent::Delivery, Intent::Replay] {
         event.intent = intent;
         let mut tx = first.transaction().await.unwrap();
+        let own = "SET LOCAL lock_timeout = '7s'";
+        tx.batch_execute(own).await.unwrap();
         let begun = postgres::begin_in(&mut tx, &event, Wait::AsConfigured).await;
         let Ok(Begun::Run(mut run)) = begun else {
             panic!("it is free: {begun:?}");
         };
-        let unset = run.transaction().query_one("SHOW lock_timeout", &[]).await;
-        assert_eq!(unset.unwrap().get::<_, &str>(0), "0");
+        assert_eq!(lock_timeout(run.transaction()).await, "7s");
 
         let mut other = claim(1);
         other.intent = intent;
@@ -128,8 +134,6 @@ async fn v3_postgres_waits_as_long_as_the_session_says() {
         );
         drop(begun);
         waiting.rollback().await.unwrap();
-        let row = second.query_one("SHOW lock_timeout", &[]).await.unwrap();
-        assert_eq!(row.get::<_, &str>(0), "100ms");
 
         let mut waiting = third.begin().await.unwrap();
         let begun =

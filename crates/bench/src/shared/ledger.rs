@@ -15,7 +15,8 @@ use crate::measure::Figures;
 
 /// How long a store is measured at least. After a checkpoint, and one precedes the measurement, the
 /// first change of a page is logged with the whole page: keys are checksums, so for some seconds nearly
-/// every claim of a large ledger is the first on its page. Checkpoints are minutes apart.
+/// every claim of a large ledger is the first on its page. Checkpoints are minutes apart, where
+/// `max_wal_size` leaves them.
 pub(crate) const MEASURED_MIN: Duration = Duration::from_secs(15);
 
 /// So many claims go into one transaction.
@@ -30,6 +31,8 @@ pub(crate) struct Comparison {
     pub filling_seconds: f64,
     /// The size of the ledger then, indexes included.
     pub ledger_mib: f64,
+    /// How long each store was measured.
+    pub measured_seconds: u64,
     /// Over how many connections was sent.
     pub connections: u16,
     /// On the store before it was filled, and on another empty one afterwards.

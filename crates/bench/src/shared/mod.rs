@@ -201,6 +201,7 @@ impl Shared {
             claims,
             filling_seconds,
             ledger_mib,
+            measured_seconds: self.bench.measured().as_secs(),
             connections,
             empty: [before, after],
             filled,

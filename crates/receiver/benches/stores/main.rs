@@ -43,6 +43,11 @@ async fn main() -> ExitCode {
         named
     };
     let events: usize = number.unwrap_or(EVENTS_DEFAULT);
+    if events < measure::EVENTS_MIN {
+        let least = measure::EVENTS_MIN;
+        eprintln!("{events} events are too few to measure: say {least} or more");
+        return ExitCode::from(2);
+    }
     measure::head(events);
     for store in stores {
         match store {

@@ -12,6 +12,8 @@ use hooklatch_receiver::store::Store;
 /// Who calls at once.
 pub const CALLERS: usize = 8;
 const ROUNDS: usize = 21;
+/// With fewer some caller would have none in a round: SQLite is given half of them.
+pub const EVENTS_MIN: usize = 2 * ROUNDS * CALLERS;
 /// Begin and complete, beside two bare writes that are as durable.
 const LEASED_TARGET: f64 = 1.3;
 /// An event in the user's transaction, beside one that keeps the event's key by hand.

@@ -1,4 +1,4 @@
-//! MySQL and MariaDB, on InnoDB.
+//! MySQL 8 and MariaDB 10.6 or later, on InnoDB.
 //!
 //! What it promises: with `innodb_flush_log_at_trx_commit=1`, the default, a record that was
 //! acknowledged is durable. In the caller's transaction ([`begin_in`]) the effect happens exactly

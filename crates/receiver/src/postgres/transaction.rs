@@ -13,7 +13,7 @@ use super::rows::{self, Arguments};
 use crate::claim::{Claim, Claimed, Grant};
 use crate::limits::{RESULT_BYTES_MAX, RETENTION_MAX, millis};
 use crate::machine::{self, Moment};
-use crate::pg_sql::{CLAIM_IN, FIRST_IN, FIRST_IN_UP_TO, LOOKUP, RESULT_IN};
+use crate::pg_sql::{CLAIM_IN, FIRST_IN, FIRST_IN_UP_TO, RESULT_IN};
 use crate::pg_wait::Wait;
 use crate::raw::sql;
 use crate::run::{Begun, InTx, Once, Run};
@@ -78,8 +78,8 @@ impl sealed::Rows for deadpool_postgres::Transaction<'_> {
 
 /// Begins to run an event in the caller's transaction.
 ///
-/// Where another transaction holds the key, this waits, a [`Duration`] or as [`Wait`] says, and then
-/// says [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back. Work in the
+/// Where another transaction holds the key, this waits as `wait` says, a [`Wait`] or a [`Duration`], and
+/// then answers [`Begun::Busy`]; the transaction is aborted by that and has to be rolled back. Work in the
 /// default isolation level, `READ COMMITTED`: in a stricter one a duplicate may be answered with a
 /// [`BeginError::Collision`] first.
 ///
@@ -150,7 +150,9 @@ async fn claimed(
         Ok(None) => {}
         Err(error) => return sort(error, wait),
     }
-    let read = read(tx, claim).await.map_err(BeginError::Unavailable)?;
+    let read = read(tx, claim, wait)
+        .await
+        .map_err(BeginError::Unavailable)?;
     let Some((prior, now_ms)) = read else {
         return Err(BeginError::Unavailable(
             "the record was swept at this moment".into(),
@@ -192,8 +194,9 @@ async fn first(
         (&arguments.received_at_ms, Type::INT8),
         (&wait, Type::TEXT),
     ];
+    let [without_wait @ .., _] = &arguments;
     let rows = match wait {
-        None => tx.rows(FIRST_IN, &arguments[..7]).await?,
+        None => tx.rows(FIRST_IN, without_wait).await?,
         Some(_) => tx.rows(FIRST_IN_UP_TO, &arguments).await?,
     };
     let grant = rows.first().map(|row| rows::first_grant(row, claim.token));
@@ -225,9 +228,9 @@ async fn upsert(
     grant.transpose()
 }
 
-async fn read(tx: &impl ClaimTransaction, claim: &Claim) -> Result<rows::Read, Error> {
+async fn read(tx: &impl ClaimTransaction, claim: &Claim, wait: Wait) -> Result<rows::Read, Error> {
     let key: &[u8] = claim.key.as_bytes();
-    let found = tx.rows(LOOKUP, &[(&key, Type::BYTEA)]).await?;
+    let found = tx.rows(wait.lookup(), &[(&key, Type::BYTEA)]).await?;
     rows::record(found.into_iter().next())
 }
 
